@@ -1,0 +1,174 @@
+//! What a caller says beside the config: [`CreateOptions`], [`ExecOptions`], [`Stdio`].
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a process's standard input, output and error lead.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Stdio {
+    /// The caller's own.
+    #[default]
+    Inherit,
+    /// `/dev/null` of the host.
+    Null,
+    /// These three, in order. The fds are shared: the caller's copies stay open.
+    Fds(Arc<[OwnedFd; 3]>),
+}
+
+/// Where the master end of a process's terminal goes, when its config asks for a terminal.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Console {
+    /// To the caller: [`Process::take_terminal`](crate::Process::take_terminal).
+    #[default]
+    Return,
+    /// Over the listening `AF_UNIX` socket at this path, as `SCM_RIGHTS`, as engines want it.
+    Socket(PathBuf),
+}
+
+/// How to make a container. Built by chaining:
+///
+/// ```
+/// use husk_core::{CreateOptions, Stdio};
+/// let options = CreateOptions::new().stdio(Stdio::Null).preserve_fds(2);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CreateOptions {
+    pub(crate) stdio: Stdio,
+    pub(crate) console: Console,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) preserve_fds: u32,
+    pub(crate) listen_fds: u32,
+    pub(crate) no_pivot: bool,
+    pub(crate) no_new_keyring: bool,
+    pub(crate) systemd_cgroup: bool,
+    pub(crate) trace: Option<PathBuf>,
+}
+
+impl CreateOptions {
+    /// The defaults: stdio inherited, a terminal's master returned, nothing else passed on.
+    #[must_use]
+    pub fn new() -> CreateOptions {
+        CreateOptions::default()
+    }
+
+    /// Where stdio leads when there is no terminal.
+    #[must_use]
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Where the terminal's master goes.
+    #[must_use]
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = console;
+        self
+    }
+
+    /// A file that gets the init's pid, replaced atomically, before `create` returns.
+    #[must_use]
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pid_file = Some(path.into());
+        self
+    }
+
+    /// How many of the caller's fds from 3 on the container's process keeps.
+    #[must_use]
+    pub fn preserve_fds(mut self, count: u32) -> Self {
+        self.preserve_fds = count;
+        self
+    }
+
+    /// How many of the caller's fds from 3 on are sockets to activate (sd_listen_fds(3)): they come before the
+    /// preserved ones, and the process gets `LISTEN_FDS` and `LISTEN_PID=1`.
+    #[must_use]
+    pub fn listen_fds(mut self, count: u32) -> Self {
+        self.listen_fds = count;
+        self
+    }
+
+    /// `chroot` in place of pivot_root(2).
+    #[must_use]
+    pub fn no_pivot(mut self, yes: bool) -> Self {
+        self.no_pivot = yes;
+        self
+    }
+
+    /// Keep the caller's session keyring.
+    #[must_use]
+    pub fn no_new_keyring(mut self, yes: bool) -> Self {
+        self.no_new_keyring = yes;
+        self
+    }
+
+    /// Read `/linux/cgroupsPath` as `slice:prefix:name` and let systemd make the cgroup.
+    #[must_use]
+    pub fn systemd_cgroup(mut self, yes: bool) -> Self {
+        self.systemd_cgroup = yes;
+        self
+    }
+
+    /// A file that gets the timeline of the creation, as Chrome trace JSON.
+    #[must_use]
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trace = Some(path.into());
+        self
+    }
+}
+
+/// How to execute a further process in a container. What the process *is* stands in the
+/// [`oci_spec::runtime::Process`] beside it.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    pub(crate) stdio: Stdio,
+    pub(crate) console: Console,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) preserve_fds: u32,
+    pub(crate) ignore_paused: bool,
+}
+
+impl ExecOptions {
+    /// The defaults: stdio inherited, a terminal's master returned, refused while the container is paused.
+    #[must_use]
+    pub fn new() -> ExecOptions {
+        ExecOptions::default()
+    }
+
+    /// Where stdio leads when there is no terminal.
+    #[must_use]
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Where the terminal's master goes.
+    #[must_use]
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = console;
+        self
+    }
+
+    /// A file that gets the process's pid, replaced atomically.
+    #[must_use]
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pid_file = Some(path.into());
+        self
+    }
+
+    /// How many of the caller's fds from 3 on the process keeps.
+    #[must_use]
+    pub fn preserve_fds(mut self, count: u32) -> Self {
+        self.preserve_fds = count;
+        self
+    }
+
+    /// Start it even while the container is paused; it runs when the container resumes.
+    #[must_use]
+    pub fn ignore_paused(mut self, yes: bool) -> Self {
+        self.ignore_paused = yes;
+        self
+    }
+}
