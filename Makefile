@@ -1,0 +1,81 @@
+# The commands of the project; `make` alone lists them. What a command needs, scripts/setup installs or names.
+#
+#   STATIC=no        link husk to the shared libseccomp (where a distribution has no libseccomp.a)
+#   PREFIX, DESTDIR  where `make install` puts things (/usr/local, and nothing before it)
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+STATIC ?= yes
+export STATIC
+
+husk := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/husk
+bin := $(DESTDIR)$(PREFIX)/bin
+man8 := $(DESTDIR)$(PREFIX)/share/man/man8
+bash_completions := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh_completions := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fish_completions := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+.PHONY: help
+help: ## list these commands
+	@echo 'husk, a container runtime. make COMMAND, where COMMAND is one of:'
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf '  %-14s %s\n' "$$name" "$$what"; done
+
+.PHONY: run
+run: ## build husk and watch a container live and die (as root)
+	@scripts/setup run
+	@scripts/build
+	@scripts/demo $(husk)
+
+.PHONY: build
+build: ## build the static release binary, target/release/husk
+	@scripts/setup build
+	@scripts/build
+
+.PHONY: test
+test: ## run the tests of every package; the black-box ones test the release binary (as root)
+	@scripts/setup test
+	@scripts/build
+	RUNTIME_UNDER_TEST=$(husk) cargo test --workspace
+
+.PHONY: conformance
+conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc instead of husk
+	@scripts/setup test
+	@scripts/build
+	RUNTIME_UNDER_TEST=$${RUNTIME_UNDER_TEST:-$(husk)} cargo test -p husk-conformance
+
+.PHONY: test-engines
+test-engines: ## run husk under containerd, Docker and Podman, in throwaway namespaces (as root)
+	@scripts/setup engines
+	@scripts/build
+	integration/run all
+
+.PHONY: lint
+lint: ## check the format, lints and documentation of the sources
+	@scripts/setup lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+
+.PHONY: deny
+deny: ## check the licences, advisories and sources of the dependencies (builds cargo-deny once, some minutes)
+	@scripts/setup build
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check
+
+.PHONY: install
+install: build ## put husk, its man pages and its completions under PREFIX
+	install -d $(bin) $(man8) $(bash_completions) $(zsh_completions) $(fish_completions)
+	install -m 0755 $(husk) $(bin)/husk
+	$(husk) man --dir $(man8)
+	$(husk) completion bash >$(bash_completions)/husk
+	$(husk) completion zsh >$(zsh_completions)/_husk
+	$(husk) completion fish >$(fish_completions)/husk.fish
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f $(bin)/husk $(man8)/husk.8 $(man8)/husk-*.8 $(bash_completions)/husk $(zsh_completions)/_husk \
+		$(fish_completions)/husk.fish
