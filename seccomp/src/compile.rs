@@ -1,0 +1,315 @@
+//! From a profile to a program, with libseccomp as the compiler.
+//!
+//! Owns the walk over the profile: each part is checked, and handed to libseccomp in the same pass, so that
+//! its refusals and ours come out together. Rules go in the order of the profile; the program is written
+//! last, and only when there is no problem. Source: runtime-spec, config-linux.md, section "Seccomp";
+//! seccomp_rule_add(3).
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use libc::sock_filter;
+use libseccomp::error::{SeccompErrno, SeccompError};
+use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpFilterContext, ScmpSyscall};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
+};
+
+use crate::newer::{self, Known};
+use crate::problem::Problem;
+use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW, MAX_INSTRUCTIONS, Program, UnknownName};
+use crate::vocabulary::{BadAction, scmp_action, scmp_arch, scmp_compare};
+
+/// A system call has six arguments (syscall(2)).
+const ARGUMENTS: usize = 6;
+/// From this many rules on, libseccomp arranges the calls as a binary tree instead of a list.
+const TREE_FROM_RULES: usize = 32;
+
+/// Compiles a profile.
+///
+/// The native architecture is always part of the filter, whether the profile lists it or not. Names that
+/// libseccomp does not know are left out and listed by [`Program::unknown_names`]. Calls newer than the
+/// profile are answered with ENOSYS when the default action refuses. A profile without `flags` gets
+/// SPEC_ALLOW, one with an empty list gets none.
+///
+/// # Errors
+/// Every problem of the profile, each with its JSON pointer, in the order of the profile's parts.
+pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let default_action = default_action(profile, &mut problems);
+    let flags = flags(profile, &mut problems);
+    refuse_listener(profile, &mut problems);
+
+    let filter = match ScmpFilterContext::new(default_action) {
+        Ok(filter) => filter,
+        Err(error) => {
+            problems.push(Problem::new("", format!("libseccomp cannot start a filter: {error}")));
+            return Err(problems);
+        }
+    };
+    let mut compiler = Compiler {
+        filter,
+        default_action,
+        known: vec![Known::new(ScmpArch::native())],
+        unknown: Vec::new(),
+        rules: 0,
+        problems,
+    };
+    compiler.architectures(profile);
+    for (index, entry) in profile.syscalls().iter().flatten().enumerate() {
+        compiler.entry(&format!("/syscalls/{index}"), entry);
+    }
+    compiler.finish(flags)
+}
+
+/// What happens to a call that no rule names. With a problem, some action that lets the walk go on.
+fn default_action(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) -> ScmpAction {
+    scmp_action(profile.default_action(), profile.default_errno_ret()).unwrap_or_else(|bad| {
+        problems.push(match bad {
+            BadAction::Action(message) => Problem::new("/defaultAction", message),
+            BadAction::Errno(message) => Problem::new("/defaultErrnoRet", message),
+        });
+        ScmpAction::KillThread
+    })
+}
+
+fn flags(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) -> u32 {
+    let Some(flags) = profile.flags() else {
+        // As runc does: an engine that says nothing does not want to slow down each process of the container.
+        return FLAG_SPEC_ALLOW;
+    };
+    let mut bits = 0;
+    for (index, flag) in flags.iter().enumerate() {
+        match flag {
+            LinuxSeccompFilterFlag::SeccompFilterFlagLog => bits |= FLAG_LOG,
+            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => bits |= FLAG_SPEC_ALLOW,
+            // There is one thread when the filter is installed, so there is nothing to synchronise.
+            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => {}
+            // EINVAL without a listener, kernel/seccomp.c.
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => problems.push(Problem::new(
+                format!("/flags/{index}"),
+                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs SCMP_ACT_NOTIFY, which is not supported yet",
+            )),
+        }
+    }
+    bits
+}
+
+fn refuse_listener(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) {
+    if profile.listener_path().is_some() {
+        problems.push(Problem::new("/listenerPath", "a seccomp listener is not supported yet"));
+    }
+    if profile.listener_metadata().is_some() {
+        problems.push(Problem::new("/listenerMetadata", "a seccomp listener is not supported yet"));
+    }
+}
+
+struct Compiler {
+    filter: ScmpFilterContext,
+    default_action: ScmpAction,
+    /// The architectures of the filter, the native one first.
+    known: Vec<Known>,
+    unknown: Vec<UnknownName>,
+    rules: usize,
+    problems: Vec<Problem>,
+}
+
+impl Compiler {
+    fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(pointer, message));
+    }
+
+    fn architectures(&mut self, profile: &LinuxSeccomp) {
+        for (index, arch) in profile.architectures().iter().flatten().enumerate() {
+            let scmp = scmp_arch(*arch);
+            match self.filter.add_arch(scmp) {
+                Ok(_) if self.known.iter().any(|known| known.arch() == scmp) => {}
+                Ok(_) => self.known.push(Known::new(scmp)),
+                Err(error) => {
+                    let message = match error.errno() {
+                        Some(SeccompErrno::EINVAL) => format!("this libseccomp does not know {arch}"),
+                        Some(SeccompErrno::EDOM) => {
+                            format!("{arch} has another byte order than this machine")
+                        }
+                        _ => format!("libseccomp refuses {arch}: {error}"),
+                    };
+                    self.problem(format!("/architectures/{index}"), message);
+                }
+            }
+        }
+    }
+
+    /// One entry of `syscalls`: an action for many names.
+    fn entry(&mut self, pointer: &str, entry: &LinuxSyscall) {
+        let action = match scmp_action(entry.action(), entry.errno_ret()) {
+            Ok(action) => Some(action),
+            Err(BadAction::Action(message)) => {
+                self.problem(format!("{pointer}/action"), message);
+                None
+            }
+            Err(BadAction::Errno(message)) => {
+                self.problem(format!("{pointer}/errnoRet"), message);
+                None
+            }
+        };
+        let arguments = entry.args().as_deref().unwrap_or_default();
+        let comparisons = self.comparisons(pointer, arguments);
+        if entry.names().is_empty() {
+            self.problem(format!("{pointer}/names"), "an entry needs at least one system call");
+        }
+        // A rule that says what the default says anyway is left out: libseccomp refuses it.
+        let rules = match (action, comparisons) {
+            (Some(action), Some(comparisons)) if action != self.default_action => {
+                Some((action, alternatives(comparisons)))
+            }
+            _ => None,
+        };
+        for (index, name) in entry.names().iter().enumerate() {
+            let pointer = format!("{pointer}/names/{index}");
+            if name.is_empty() {
+                self.problem(pointer, "an empty name is not a system call");
+            } else if let Ok(syscall) = ScmpSyscall::from_name(name) {
+                self.name(name);
+                if let Some((action, alternatives)) = &rules {
+                    self.rule(pointer, name, syscall, *action, alternatives);
+                }
+            } else {
+                self.unknown.push(UnknownName { pointer, name: name.clone() });
+            }
+        }
+    }
+
+    /// Notes the number that a name has in each architecture.
+    fn name(&mut self, name: &str) {
+        for known in &mut self.known {
+            if let Ok(number) = ScmpSyscall::from_name_by_arch(name, known.arch()) {
+                known.name(number.as_raw_syscall());
+            }
+        }
+    }
+
+    /// The conditions of an entry, each with the argument that it is about, or none if one of them is wrong.
+    fn comparisons(
+        &mut self,
+        pointer: &str,
+        arguments: &[LinuxSeccompArg],
+    ) -> Option<Vec<(usize, ScmpArgCompare)>> {
+        let before = self.problems.len();
+        let mut comparisons = Vec::with_capacity(arguments.len());
+        for (index, argument) in arguments.iter().enumerate() {
+            let pointer = format!("{pointer}/args/{index}");
+            let masked = argument.op() == LinuxSeccompOperator::ScmpCmpMaskedEq;
+            let second = argument.value_two().unwrap_or_default();
+            // Engines write "valueTwo": 0 everywhere, so zero says nothing.
+            if !masked && second != 0 {
+                let op = argument.op();
+                self.problem(format!("{pointer}/valueTwo"), format!("{op} has no second value"));
+            }
+            if masked && second & !argument.value() != 0 {
+                let message = format!(
+                    "{second:#x} has bits outside of the mask {:#x}, so it never matches",
+                    argument.value()
+                );
+                self.problem(format!("{pointer}/valueTwo"), message);
+            }
+            match u32::try_from(argument.index()) {
+                Ok(number) if argument.index() < ARGUMENTS => {
+                    comparisons.push((argument.index(), scmp_compare(number, argument)));
+                }
+                _ => {
+                    let message = format!(
+                        "argument {} does not exist: a system call has arguments 0 to {}",
+                        argument.index(),
+                        ARGUMENTS - 1
+                    );
+                    self.problem(format!("{pointer}/index"), message);
+                }
+            }
+        }
+        (self.problems.len() == before).then_some(comparisons)
+    }
+
+    fn rule(
+        &mut self,
+        pointer: String,
+        name: &str,
+        syscall: ScmpSyscall,
+        action: ScmpAction,
+        alternatives: &[Vec<ScmpArgCompare>],
+    ) {
+        for comparisons in alternatives {
+            self.rules += 1;
+            if let Err(error) = self.filter.add_rule_conditional(action, syscall, comparisons) {
+                let message = match error.errno() {
+                    Some(SeccompErrno::EEXIST) => format!("{name} has another rule with another action"),
+                    _ => format!("libseccomp refuses the rule for {name}: {error}"),
+                };
+                return self.problem(pointer, message);
+            }
+        }
+    }
+
+    fn finish(mut self, flags: u32) -> Result<Program, Vec<Problem>> {
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        let mut instructions =
+            if newer::wanted(self.default_action) { newer::prologue(&self.known) } else { Vec::new() };
+        match self.export() {
+            Ok(filter) => instructions.extend(filter),
+            Err(error) => {
+                return Err(vec![Problem::new("", format!("libseccomp cannot write the program: {error}"))]);
+            }
+        }
+        if instructions.len() > MAX_INSTRUCTIONS {
+            let message = format!(
+                "the profile becomes {} instructions; the kernel takes at most {MAX_INSTRUCTIONS}",
+                instructions.len()
+            );
+            return Err(vec![Problem::new("", message)]);
+        }
+        Ok(Program { instructions: instructions.into(), flags, unknown: self.unknown.into() })
+    }
+
+    /// libseccomp's program. It goes through a file in memory: before 2.6, libseccomp writes to descriptors
+    /// only, and a pipe would hang on a program that is larger than what the pipe takes.
+    fn export(&mut self) -> io::Result<Vec<sock_filter>> {
+        let failed = |error: SeccompError| io::Error::other(error.to_string());
+        if self.rules >= TREE_FROM_RULES {
+            self.filter.set_ctl_optimize(2).map_err(failed)?;
+        }
+        let mut file = File::from(memfd_create(c"husk-seccomp", MFdFlags::MFD_CLOEXEC)?);
+        self.filter.export_bpf(&file).map_err(failed)?;
+        file.rewind()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let (instructions, rest) = bytes.as_chunks::<8>();
+        if instructions.is_empty() || !rest.is_empty() {
+            return Err(io::Error::other(format!("{} bytes are not a program", bytes.len())));
+        }
+        Ok(instructions.iter().map(instruction).collect())
+    }
+}
+
+/// The rules that an entry stands for: one with all its conditions, or, when two conditions are about the
+/// same argument, one for each condition. (libseccomp compares an argument once a rule; runc and crun do
+/// the same.)
+fn alternatives(comparisons: Vec<(usize, ScmpArgCompare)>) -> Vec<Vec<ScmpArgCompare>> {
+    let repeated = comparisons
+        .iter()
+        .enumerate()
+        .any(|(at, (index, _))| comparisons[..at].iter().any(|(i, _)| i == index));
+    let comparisons = comparisons.into_iter().map(|(_, comparison)| comparison);
+    if repeated {
+        comparisons.map(|comparison| vec![comparison]).collect()
+    } else {
+        vec![comparisons.collect()]
+    }
+}
+
+/// `struct sock_filter` as it lies in memory, in the byte order of this machine.
+fn instruction(bytes: &[u8; 8]) -> sock_filter {
+    let [c0, c1, jt, jf, k @ ..] = *bytes;
+    sock_filter { code: u16::from_ne_bytes([c0, c1]), jt, jf, k: u32::from_ne_bytes(k) }
+}

@@ -1,0 +1,59 @@
+//! What this crate, the libseccomp that it runs with, and the running kernel can do.
+//!
+//! The answers of `husk features`. Each function asks (libseccomp or the kernel), none guesses from a
+//! version.
+
+use libseccomp::{ScmpSyscall, ScmpVersion};
+
+use crate::install::{action_is_available, flags_are_available};
+use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW};
+use crate::vocabulary::{ACTIONS, ARCHITECTURES};
+
+/// The actions that this crate accepts and the running kernel knows.
+#[must_use]
+pub fn supported_actions() -> Vec<&'static str> {
+    let value = |name: &str| match name {
+        "SCMP_ACT_KILL_PROCESS" => libc::SECCOMP_RET_KILL_PROCESS,
+        "SCMP_ACT_TRAP" => libc::SECCOMP_RET_TRAP,
+        "SCMP_ACT_ERRNO" => libc::SECCOMP_RET_ERRNO,
+        "SCMP_ACT_TRACE" => libc::SECCOMP_RET_TRACE,
+        "SCMP_ACT_ALLOW" => libc::SECCOMP_RET_ALLOW,
+        "SCMP_ACT_LOG" => libc::SECCOMP_RET_LOG,
+        _ => libc::SECCOMP_RET_KILL_THREAD,
+    };
+    ACTIONS.into_iter().filter(|name| action_is_available(value(name))).collect()
+}
+
+/// The architectures that this libseccomp knows, as a profile spells them.
+#[must_use]
+pub fn supported_architectures() -> Vec<String> {
+    // libseccomp has no call that asks for an architecture alone; each that it knows has read(2).
+    ARCHITECTURES
+        .iter()
+        .filter(|(_, scmp)| ScmpSyscall::from_name_by_arch("read", *scmp).is_ok())
+        .map(|(spec, _)| spec.to_string())
+        .collect()
+}
+
+/// The flags that take effect on the running kernel.
+///
+/// TSYNC always does: a container's process has one thread when its filter is installed. WAIT_KILLABLE_RECV
+/// never does yet, since the kernel takes it only together with SCMP_ACT_NOTIFY.
+#[must_use]
+pub fn supported_flags() -> Vec<&'static str> {
+    let mut flags = vec!["SECCOMP_FILTER_FLAG_TSYNC"];
+    for (name, bit) in
+        [("SECCOMP_FILTER_FLAG_LOG", FLAG_LOG), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW)]
+    {
+        if flags_are_available(bit) {
+            flags.push(name);
+        }
+    }
+    flags
+}
+
+/// The version of the libseccomp in use, `2.5.4`; none when it does not tell.
+#[must_use]
+pub fn libseccomp_version() -> Option<String> {
+    ScmpVersion::current().ok().map(|version| version.to_string())
+}
