@@ -1,0 +1,12 @@
+//! The tests, one file a topic. `cargo test -p husk-conformance -- FILTER…` runs those whose name contains a filter.
+
+#![forbid(unsafe_code)]
+
+mod bad_config;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let topics = [bad_config::cases];
+    husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
+}

@@ -1,0 +1,89 @@
+//! What the host still shows of a container: processes, mounts, cgroups, files.
+//!
+//! Other containers come and go on the same machine while a test runs, so nothing here compares the whole
+//! host: a container is found by its id, which is unique and stands in its cgroup, in its bundle's path and
+//! in the command line of each runtime process that serves it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+
+use crate::Stop;
+
+/// One line for each thing of the container `id` that is still there.
+pub fn of(id: &str, state_root: &Path) -> Result<Vec<String>, Stop> {
+    let mut found = Vec::new();
+    for pid in processes(id) {
+        found.push(format!("process {pid} ({})", command_line(pid).trim()));
+    }
+    for line in fs::read_to_string("/proc/self/mountinfo")?.lines().filter(|line| line.contains(id)) {
+        found.push(format!("mount {}", line.split(' ').nth(4).unwrap_or_default()));
+    }
+    found.extend(cgroups(id).iter().map(|path| format!("cgroup {}", path.display())));
+    for directory in [state_root, Path::new("/run"), &std::env::temp_dir()] {
+        // What this very run keeps in the temporary directory has another name.
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let named = entries.filter(|entry| entry.file_name().to_string_lossy().contains(id));
+        found.extend(named.map(|entry| format!("file {}", entry.path().display())));
+    }
+    Ok(found)
+}
+
+/// Kills the processes of the container `id` and removes its cgroups.
+pub fn remove(id: &str) {
+    for pid in processes(id) {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    for _ in 0..50 {
+        let cgroups = cgroups(id);
+        // Children first; a cgroup can be removed only after its processes have been reaped.
+        if cgroups.iter().rev().filter(|path| fs::remove_dir(path).is_err()).count() == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// Processes that are in a cgroup of the container, or whose command line names it, and that are not zombies.
+pub fn processes(id: &str) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
+    pids.filter(|pid| *pid != getpid() && is_of(*pid, id)).collect()
+}
+
+fn is_of(pid: Pid, id: &str) -> bool {
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if !cgroup.contains(id) && !command_line(pid).contains(id) {
+        return false;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state is the first field after the parenthesised name.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn command_line(pid: Pid) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// Every cgroup directory with `id` in its name, parents before children, in all hierarchies.
+pub fn cgroups(id: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    walk(Path::new("/sys/fs/cgroup"), &mut |path| {
+        if path.to_string_lossy().contains(id) {
+            found.push(path.to_owned());
+        }
+    });
+    found
+}
+
+fn walk(directory: &Path, visit: &mut impl FnMut(&Path)) {
+    visit(directory);
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), visit);
+        }
+    }
+}
