@@ -58,7 +58,7 @@ lint: ## check the format, lints and documentation of the sources
 	@scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
 .PHONY: deny
 deny: ## check the licences, advisories and sources of the dependencies (builds cargo-deny once, some minutes)
@@ -79,3 +79,7 @@ install: build ## put husk, its man pages and its completions under PREFIX
 uninstall: ## remove what install put there
 	rm -f $(bin)/husk $(man8)/husk.8 $(man8)/husk-*.8 $(bash_completions)/husk $(zsh_completions)/_husk \
 		$(fish_completions)/husk.fish
+
+.PHONY: test-fresh
+test-fresh: ## prove `make run` and `make test` in a bare Debian root, in throwaway namespaces (as root)
+	@scripts/fresh-root
