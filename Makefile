@@ -12,6 +12,7 @@ STATIC ?= yes
 export STATIC
 
 husk := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/husk
+under_test := $(or $(RUNTIME_UNDER_TEST),$(husk))
 bin := $(DESTDIR)$(PREFIX)/bin
 man8 := $(DESTDIR)$(PREFIX)/share/man/man8
 bash_completions := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -45,7 +46,8 @@ test: ## run the tests of every package; the black-box ones test the release bin
 conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc instead of husk
 	@scripts/setup test
 	@scripts/build
-	RUNTIME_UNDER_TEST=$${RUNTIME_UNDER_TEST:-$(husk)} cargo test -p husk-conformance
+	RUNTIME_UNDER_TEST=$(if $(findstring /,$(under_test)),$(abspath $(under_test)),$(under_test)) \
+		cargo test -p husk-conformance
 
 .PHONY: test-engines
 test-engines: ## run husk under containerd, Docker and Podman, in throwaway namespaces (as root)
