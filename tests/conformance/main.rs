@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod bad_config;
+mod default_config;
+mod errors;
+mod lifecycle;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let topics = [bad_config::cases];
+    let topics = [lifecycle::cases, default_config::cases, errors::cases, bad_config::cases];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
 }

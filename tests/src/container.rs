@@ -151,9 +151,12 @@ impl<'lab> Container<'lab> {
         Ok(self.state()?["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until `state` gives this status.
+    /// Waits until there is a container and `state` gives this status.
     pub fn becomes(&self, status: &str) -> Outcome {
-        eventually(&format!("status {status}"), || Ok(self.status()? == status))
+        eventually(&format!("status {status}"), || {
+            let finished = self.verb("state")?;
+            Ok(finished.code() == 0 && serde_json::from_str::<Value>(&finished.stdout)?["status"] == status)
+        })
     }
 
     /// The process id of the container's init, as `state` gives it.
