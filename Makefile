@@ -19,6 +19,9 @@ bash_completions := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh_completions := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_completions := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
+# Every file that starts as a shell script, wherever it lies.
+scripts = $(shell grep -rlE '^\#!.*sh$$' scripts .ci integration 2>/dev/null)
+
 .PHONY: help
 help: ## list these commands
 	@echo 'husk, a container runtime. make COMMAND, where COMMAND is one of:'
@@ -53,12 +56,13 @@ conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc inst
 test-engines: ## run husk under containerd, Docker and Podman, in throwaway namespaces (as root)
 	@scripts/setup engines
 	@scripts/build
-	integration/run all
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 
 .PHONY: lint
-lint: ## check the format, lints and documentation of the sources
+lint: ## check the format, lints and documentation of the sources, and the scripts
 	@scripts/setup lint
 	cargo fmt --all --check
+	shellcheck $(scripts)
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
