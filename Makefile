@@ -73,7 +73,9 @@ deny: ## check the licences, advisories and sources of the dependencies (builds 
 	cargo deny check
 
 .PHONY: install
-install: build ## put husk, its man pages and its completions under PREFIX
+install: ## put husk, its man pages and its completions under PREFIX
+	@# Under sudo there is often no cargo: then what was built before is installed.
+	@if [[ ! -x $(husk) ]] || command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
 	install -d $(bin) $(man8) $(bash_completions) $(zsh_completions) $(fish_completions)
 	install -m 0755 $(husk) $(bin)/husk
 	$(husk) man --dir $(man8)
@@ -89,3 +91,11 @@ uninstall: ## remove what install put there
 .PHONY: test-fresh
 test-fresh: ## prove `make run` and `make test` in a bare Debian root, in throwaway namespaces (as root)
 	@scripts/fresh-root
+
+.PHONY: dist
+dist: ## pack the static binary, man pages and completions as a tar archive, in target/dist
+	@scripts/package tar
+
+.PHONY: deb
+deb: ## the same as a Debian package
+	@scripts/package deb
