@@ -16,10 +16,11 @@ use oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
 };
 
-use crate::newer::{self, Known};
+use crate::numbers::{Numbers, is_multiplexed, newer_is_enosys};
 use crate::problem::Problem;
 use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW, MAX_INSTRUCTIONS, Program, UnknownName};
-use crate::vocabulary::{BadAction, scmp_action, scmp_arch, scmp_compare};
+use crate::prologue::prologue;
+use crate::vocabulary::{BadAction, return_value, scmp_action, scmp_arch, scmp_compare};
 
 /// A system call has six arguments (syscall(2)).
 const ARGUMENTS: usize = 6;
@@ -51,7 +52,7 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Vec<Problem>> {
     let mut compiler = Compiler {
         filter,
         default_action,
-        known: vec![Known::new(ScmpArch::native())],
+        architectures: vec![Numbers::new(ScmpArch::native())],
         unknown: Vec::new(),
         rules: 0,
         problems,
@@ -105,11 +106,25 @@ fn refuse_listener(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) {
     }
 }
 
+/// What an entry does with each of its names.
+struct Rule {
+    action: ScmpAction,
+    /// The action is taken when all comparisons of one of these hold.
+    alternatives: Vec<Vec<ScmpArgCompare>>,
+}
+
+impl Rule {
+    /// The action, if it does not depend on arguments.
+    fn always(&self) -> Option<ScmpAction> {
+        self.alternatives.iter().any(Vec::is_empty).then_some(self.action)
+    }
+}
+
 struct Compiler {
     filter: ScmpFilterContext,
     default_action: ScmpAction,
     /// The architectures of the filter, the native one first.
-    known: Vec<Known>,
+    architectures: Vec<Numbers>,
     unknown: Vec<UnknownName>,
     rules: usize,
     problems: Vec<Problem>,
@@ -124,8 +139,8 @@ impl Compiler {
         for (index, arch) in profile.architectures().iter().flatten().enumerate() {
             let scmp = scmp_arch(*arch);
             match self.filter.add_arch(scmp) {
-                Ok(_) if self.known.iter().any(|known| known.arch() == scmp) => {}
-                Ok(_) => self.known.push(Known::new(scmp)),
+                Ok(_) if self.architectures.iter().any(|numbers| numbers.arch() == scmp) => {}
+                Ok(_) => self.architectures.push(Numbers::new(scmp)),
                 Err(error) => {
                     let message = match error.errno() {
                         Some(SeccompErrno::EINVAL) => format!("this libseccomp does not know {arch}"),
@@ -159,9 +174,9 @@ impl Compiler {
             self.problem(format!("{pointer}/names"), "an entry needs at least one system call");
         }
         // A rule that says what the default says anyway is left out: libseccomp refuses it.
-        let rules = match (action, comparisons) {
+        let rule = match (action, comparisons) {
             (Some(action), Some(comparisons)) if action != self.default_action => {
-                Some((action, alternatives(comparisons)))
+                Some(Rule { action, alternatives: alternatives(comparisons) })
             }
             _ => None,
         };
@@ -170,21 +185,46 @@ impl Compiler {
             if name.is_empty() {
                 self.problem(pointer, "an empty name is not a system call");
             } else if let Ok(syscall) = ScmpSyscall::from_name(name) {
-                self.name(name);
-                if let Some((action, alternatives)) = &rules {
-                    self.rule(pointer, name, syscall, *action, alternatives);
-                }
+                self.syscall(pointer, name, syscall, rule.as_ref());
             } else {
                 self.unknown.push(UnknownName { pointer, name: name.clone() });
             }
         }
     }
 
-    /// Notes the number that a name has in each architecture.
-    fn name(&mut self, name: &str) {
-        for known in &mut self.known {
-            if let Ok(number) = ScmpSyscall::from_name_by_arch(name, known.arch()) {
-                known.name(number.as_raw_syscall());
+    /// One name with its rule: what the number decides goes to `architectures`, the rest to libseccomp.
+    fn syscall(&mut self, pointer: String, name: &str, native: ScmpSyscall, rule: Option<&Rule>) {
+        let always = rule.and_then(Rule::always);
+        let mut multiplexed = false;
+        for (index, numbers) in self.architectures.iter_mut().enumerate() {
+            let syscall =
+                if index == 0 { Ok(native) } else { ScmpSyscall::from_name_by_arch(name, numbers.arch()) };
+            let Ok(number) = syscall.map(ScmpSyscall::as_raw_syscall) else { continue };
+            numbers.name(number);
+            if let Some(action) = always {
+                numbers.always(number, return_value(action));
+            }
+            multiplexed |= is_multiplexed(number);
+        }
+        if let Some(rule) = rule
+            && (always.is_none() || multiplexed)
+        {
+            self.ask(pointer, name, native, rule);
+        }
+    }
+
+    /// Gives a rule to libseccomp, which knows it in all architectures.
+    fn ask(&mut self, pointer: String, name: &str, syscall: ScmpSyscall, rule: &Rule) {
+        for comparisons in &rule.alternatives {
+            self.rules += 1;
+            if let Err(error) = self.filter.add_rule_conditional(rule.action, syscall, comparisons) {
+                let message = match error.errno() {
+                    Some(SeccompErrno::EEXIST) => {
+                        format!("{name} has another rule for these arguments, with another action")
+                    }
+                    _ => format!("libseccomp refuses the rule for {name}: {error}"),
+                };
+                return self.problem(pointer, message);
             }
         }
     }
@@ -230,32 +270,11 @@ impl Compiler {
         (self.problems.len() == before).then_some(comparisons)
     }
 
-    fn rule(
-        &mut self,
-        pointer: String,
-        name: &str,
-        syscall: ScmpSyscall,
-        action: ScmpAction,
-        alternatives: &[Vec<ScmpArgCompare>],
-    ) {
-        for comparisons in alternatives {
-            self.rules += 1;
-            if let Err(error) = self.filter.add_rule_conditional(action, syscall, comparisons) {
-                let message = match error.errno() {
-                    Some(SeccompErrno::EEXIST) => format!("{name} has another rule with another action"),
-                    _ => format!("libseccomp refuses the rule for {name}: {error}"),
-                };
-                return self.problem(pointer, message);
-            }
-        }
-    }
-
     fn finish(mut self, flags: u32) -> Result<Program, Vec<Problem>> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
-        let mut instructions =
-            if newer::wanted(self.default_action) { newer::prologue(&self.known) } else { Vec::new() };
+        let mut instructions = prologue(&self.architectures, newer_is_enosys(self.default_action));
         match self.export() {
             Ok(filter) => instructions.extend(filter),
             Err(error) => {

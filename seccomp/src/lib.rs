@@ -42,13 +42,15 @@
 //! # How a program answers
 //!
 //! ```text
-//! a call ─▶ newer than the profile? ──yes──▶ ENOSYS         (module newer; only if the default action refuses)
-//!               │ no
-//!               ▼
-//!           libseccomp's program: an architecture that is not in the filter ─▶ the thread is killed
-//!               │
-//!               ├─ a rule for this number, and its conditions hold ─▶ the rule's action
-//!               └─ none ─▶ the default action
+//! a call
+//!   │   prologue: a binary search by the number of the call
+//!   ├─ newer than every call that the profile names ─▶ ENOSYS (if the default action refuses)
+//!   ├─ a rule without conditions                    ─▶ the rule's action
+//!   │
+//!   │   libseccomp's program: everything else
+//!   ├─ an architecture that is not in the filter    ─▶ the thread is killed
+//!   ├─ a rule whose conditions hold                 ─▶ the rule's action
+//!   └─ none                                         ─▶ the default action
 //! ```
 //!
 //! # Not supported
@@ -63,9 +65,10 @@ mod compile;
 mod disassembly;
 mod features;
 mod install;
-mod newer;
+mod numbers;
 mod problem;
 mod program;
+mod prologue;
 mod vocabulary;
 
 pub use compile::compile;

@@ -8,8 +8,8 @@ use oci_spec::runtime::{Arch, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompO
 
 /// The errno that a refused call gets when the profile names none (runtime-spec: "The default is EPERM").
 const DEFAULT_ERRNO: u32 = libc::EPERM.unsigned_abs();
-/// The kernel lowers a larger errno to this one without a word (`MAX_ERRNO`, include/linux/err.h).
-const MAX_ERRNO: u32 = 4095;
+/// libseccomp takes nothing from 4095 on (the kernel's `MAX_ERRNO`, include/linux/err.h) as an errno.
+const LAST_ERRNO: u32 = 4094;
 
 /// The action names that `compile` accepts. SCMP_ACT_NOTIFY is not among them.
 pub const ACTIONS: [&str; 8] = [
@@ -96,9 +96,9 @@ pub(crate) fn scmp_action(
         Spec::ScmpActErrno => {
             let errno = errno_ret.unwrap_or(DEFAULT_ERRNO);
             return match i32::try_from(errno) {
-                Ok(value) if errno <= MAX_ERRNO => Ok(ScmpAction::Errno(value)),
+                Ok(value) if errno <= LAST_ERRNO => Ok(ScmpAction::Errno(value)),
                 _ => Err(BadAction::Errno(format!(
-                    "errno {errno} is out of range: at most {MAX_ERRNO} is possible"
+                    "errno {errno} is out of range: at most {LAST_ERRNO} is possible"
                 ))),
             };
         }
@@ -128,6 +128,20 @@ pub(crate) fn scmp_action(
 pub(crate) enum BadAction {
     Action(String),
     Errno(String),
+}
+
+/// The value with which a filter asks for this action (`SECCOMP_RET_*`, seccomp(2)).
+pub(crate) fn return_value(action: ScmpAction) -> u32 {
+    match action {
+        ScmpAction::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
+        ScmpAction::Trap => libc::SECCOMP_RET_TRAP,
+        ScmpAction::Errno(errno) => libc::SECCOMP_RET_ERRNO | (errno.unsigned_abs() & libc::SECCOMP_RET_DATA),
+        ScmpAction::Trace(value) => libc::SECCOMP_RET_TRACE | u32::from(value),
+        ScmpAction::Log => libc::SECCOMP_RET_LOG,
+        ScmpAction::Allow => libc::SECCOMP_RET_ALLOW,
+        // Nothing else leaves `scmp_action`; of what could, killing is the safe reading.
+        _ => libc::SECCOMP_RET_KILL_THREAD,
+    }
 }
 
 /// One comparison of an argument. The caller has checked that the index exists.
