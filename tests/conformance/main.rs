@@ -5,11 +5,22 @@
 mod bad_config;
 mod default_config;
 mod errors;
+mod exec;
 mod lifecycle;
+mod process;
+mod terminal;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let topics = [lifecycle::cases, default_config::cases, errors::cases, bad_config::cases];
+    let topics = [
+        lifecycle::cases,
+        default_config::cases,
+        errors::cases,
+        process::cases,
+        exec::cases,
+        terminal::cases,
+        bad_config::cases,
+    ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
 }

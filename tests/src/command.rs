@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -68,10 +69,24 @@ impl Invocation {
         self
     }
 
-    /// Lets the caller set what has no method here.
-    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
-        change(&mut self.command);
-        self
+    /// Starts it as the leader of a session whose terminal is `terminal`, with all of its streams there,
+    /// as a shell in a terminal window would.
+    pub fn on_terminal(self, terminal: &OwnedFd) -> Result<Self, Stop> {
+        let mut leader = self.wrapped("setsid", &["--ctty"])?;
+        leader.command.stdin(terminal.try_clone()?);
+        leader.command.stdout(terminal.try_clone()?).stderr(terminal.try_clone()?);
+        Ok(leader)
+    }
+
+    /// Starts it by way of another program, which gets the whole command as its last arguments.
+    /// Input, environment and directory have to be set after this.
+    pub fn wrapped(mut self, program: &str, args: &[&str]) -> Result<Self, Stop> {
+        let mut wrapper = Command::new(program);
+        wrapper.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        let (stdout, stderr) = (File::create(&self.stdout)?, File::create(&self.stderr)?);
+        wrapper.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        self.command = wrapper;
+        Ok(self)
     }
 
     /// Starts it.

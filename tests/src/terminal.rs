@@ -92,6 +92,23 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// Changes the window's size; the kernel tells the foreground processes by SIGWINCH.
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<(), Stop> {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        Ok(rustix::termios::tcsetwinsize(&self.master, size)?)
+    }
+
+    /// Its modes in words that can be compared.
+    pub fn modes(&self) -> Result<String, Stop> {
+        let modes = rustix::termios::tcgetattr(&self.master)?;
+        Ok(format!(
+            "{:?} {:?} {:?} {:?}",
+            modes.input_modes, modes.output_modes, modes.control_modes, modes.local_modes
+        ))
+    }
+}
+
 impl AsFd for Terminal {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.master.as_fd()
