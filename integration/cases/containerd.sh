@@ -1,0 +1,59 @@
+# containerd.sh: containerd through `ctr`, whose shim calls the runtime under test. Sourced by run.
+# shellcheck shell=bash disable=SC2016  # dollars belong to the shell in the cell
+
+containerd() {
+  local before
+  containerd_up
+  expect 'run --rm prints its output' 0 '^Hello World$' ctr_run --rm -- echo Hello World
+  before=$(cell_inventory)
+
+  expect 'exit code 0' 0 '' ctr_run --rm -- true
+  expect 'exit code 3' 3 '' ctr_run --rm -- sh -c 'exit 3'
+  expect 'a missing command is named' 1 'no-such-program.*not found in \$PATH' ctr_run --rm -- no-such-program
+  expect 'a file that cannot be executed is refused' 1 '[Pp]ermission denied|not executable' ctr_run --rm -- /etc/not-executable
+  expect 'a failed run leaves no container' 0 '^$' cell ctr container ls -q
+  expect 'run -t has a terminal' 0 '/dev/pts/0.*first word' cell sh -c \
+    'echo first word | script -qec "ctr run --rm -t --runc-binary $RUNTIME $IMAGE c sh -c \"tty; head -n 1\"" /dev/null | tr "\n" " "'
+  expect '--user' 0 '^1000:1000$' ctr_run --rm --user 1000:1000 -- sh -c 'echo $(id -u):$(id -g)'
+  expect '--read-only' 1 'Read-only file system' ctr_run --rm --read-only -- touch /file
+  expect '--cwd and --env' 0 '^/tmp yes$' ctr_run --rm --cwd /tmp --env WORD=yes -- sh -c 'echo $PWD $WORD'
+  expect '--mount, read-only' 1 'Read-only file system' ctr_run --rm --mount type=bind,src=/srv,dst=/tmp,options=rbind:ro -- touch /tmp/file
+  expect 'a network of its own' 0 '^lo$' ctr_run --rm -- ls /sys/class/net
+  expect '--net-host sees the host network' 0 "^$(cell readlink /proc/self/ns/net | sed 's/[][]/\\&/g')\$" \
+    ctr_run --rm --net-host -- readlink /proc/self/ns/net
+  expect '--seccomp' 0 'Seccomp:.2' ctr_run --rm --seccomp -- grep ^Seccomp: /proc/self/status
+  expect '--privileged has every capability' 0 "$(cell awk '/CapBnd/ { print $2 }' /proc/self/status)" \
+    ctr_run --rm --privileged -- grep CapEff /proc/self/status
+
+  expect 'run -d' 0 '' ctr_run -d --memory-limit 67108864 -- sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
+  expect 'the task runs' 0 'RUNNING' cell ctr task ls
+  expect_limit '--memory-limit on the cgroup' '^67108864$' /default/c memory limit_in_bytes max
+  expect 'task exec' 0 '^sh$' cell ctr task exec --exec-id e1 c cat /proc/1/comm
+  expect 'task exec returns the exit code' 4 '' cell ctr task exec --exec-id e2 c sh -c 'exit 4'
+  expect 'task exec of a missing command' 1 'not found in \$PATH' cell ctr task exec --exec-id e3 c no-such-program
+  expect 'task exec -t has a terminal' 0 '/dev/pts/' cell script -qec 'ctr task exec -t --exec-id e4 c tty' /dev/null
+  expect 'task ps' 0 'PID' cell ctr task ps c
+  expect 'task pause' 0 '' cell ctr task pause c
+  expect 'the task is paused' 0 'PAUSED' cell ctr task ls
+  expect 'a paused task takes no exec' 1 '' cell ctr task exec --exec-id e5 c true
+  expect 'task resume' 0 '' cell ctr task resume c
+  expect 'the task runs again' 0 'RUNNING' cell ctr task ls
+  expect 'task kill TERM' 0 '' cell ctr task kill --signal SIGTERM c
+  expect_soon 10 'the task has stopped' 'STOPPED' cell ctr task ls
+  expect 'task delete tells the exit code' 0 'non-zero exit code 5' cell ctr task delete c
+  expect 'container delete' 0 '' cell ctr container delete c
+
+  expect 'a task that ignores TERM' 0 '' ctr_run -d -- sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+  expect 'task kill KILL' 0 '' cell ctr task kill --signal SIGKILL c
+  expect_soon 10 'it is killed' 'STOPPED' cell ctr task ls
+  expect 'its exit code is 128 + signal' 0 'non-zero exit code 137' cell ctr task delete c
+  expect 'its container is deleted' 0 '' cell ctr container delete c
+  expect_same 'nothing is left of any' "$before"
+}
+
+ctr_run() { # FLAGS... -- COMMAND...: the container is always called c
+  local flags=()
+  while [ "$1" != -- ]; do flags+=("$1"); shift; done
+  shift
+  cell ctr run --runc-binary "$(cell_runtime)" "${flags[@]}" "$IMAGE" c "$@"
+}
