@@ -1,4 +1,5 @@
 //! husk-core
+mod cgroup;
 mod error;
 mod host;
 mod id;

@@ -11,7 +11,8 @@ mod process;
 mod settings;
 mod step;
 
-pub use cgroup::CgroupPlan;
+pub(crate) use cgroup::plan as plan_cgroup;
+pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use hooks::{HookKind, HookPlan, HooksPlan};
 pub use mounts::{MaskPlan, MountAttributes, MountPlan, MountSource, Parameter, RootfsPlan};

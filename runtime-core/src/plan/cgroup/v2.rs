@@ -1,0 +1,339 @@
+//! `/linux/resources` in the files of cgroup v2 (the kernel's admin-guide/cgroup-v2).
+
+use super::{Absent, Writer};
+use oci_spec::runtime as spec;
+
+const MEMORY: &str = "/linux/resources/memory";
+const CPU: &str = "/linux/resources/cpu";
+const BLOCK_IO: &str = "/linux/resources/blockIO";
+
+pub(super) fn resources(resources: &spec::LinuxResources, writer: &mut Writer<'_>) {
+    if let Some(pids) = resources.pids() {
+        writer.set("pids.max", pids_max(pids.limit()), "/linux/resources/pids/limit");
+    }
+    if let Some(memory) = resources.memory() {
+        self::memory(memory, writer);
+    }
+    if let Some(io) = resources.block_io() {
+        block_io(io, writer);
+    }
+    if let Some(cpu) = resources.cpu() {
+        self::cpu(cpu, writer);
+    }
+    hugepages(resources, "max", writer);
+    rdma(resources, writer);
+    if let Some(network) = resources.network() {
+        if network.class_id().is_some_and(|id| id != 0) {
+            writer.refuse("/linux/resources/network/classID", "cgroup v2 has no net_cls controller");
+        }
+        if network.priorities().as_ref().is_some_and(|list| !list.is_empty()) {
+            writer.refuse("/linux/resources/network/priorities", "cgroup v2 has no net_prio controller");
+        }
+    }
+    // Last, so that a value given in the kernel's own terms has the last word.
+    unified(resources, writer);
+}
+
+/// Zero is a real limit (runtime-spec 1.3). It is written as 1, which lets the container's first process be born in
+/// the cgroup and no other: at 0 the kernel refuses that one too (pids_can_fork), and systemd knows no 0 either.
+pub(super) fn pids_max(limit: i64) -> String {
+    match limit {
+        0 => "1".to_owned(),
+        limit if limit < 0 => "max".to_owned(),
+        limit => limit.to_string(),
+    }
+}
+
+/// A number of bytes, `None` when not set; -1 says unlimited.
+pub(super) fn bytes(value: Option<i64>, pointer: &str, writer: &mut Writer<'_>) -> Option<i64> {
+    let value = value.filter(|value| *value != 0)?;
+    if value < -1 {
+        writer.refuse(pointer, "must be a number of bytes, or -1 for no limit");
+        return None;
+    }
+    Some(value)
+}
+
+fn max(value: i64) -> String {
+    if value < 0 { "max".to_owned() } else { value.to_string() }
+}
+
+fn memory(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) {
+    let limit = bytes(memory.limit(), "/linux/resources/memory/limit", writer);
+    let swap_pointer = "/linux/resources/memory/swap";
+    let swap = bytes(memory.swap(), swap_pointer, writer);
+    if check_swap(limit, swap, writer) {
+        // The config's swap counts memory and swap together, v2 counts swap alone. Unlimited memory without a word
+        // about swap means both, as under v1.
+        let value = match (limit, swap) {
+            (Some(-1), None) | (_, Some(-1)) => Some(-1),
+            (Some(limit), Some(swap)) if limit >= 0 => Some(swap - limit),
+            (_, swap) => swap,
+        };
+        if let Some(value) = value {
+            // A kernel without swap accounting has no file, and neither of these needs one.
+            let absent = if value <= 0 { Absent::Skip } else { Absent::Fail };
+            writer.set_or(absent, "memory.swap.max", max(value), swap_pointer);
+        }
+    }
+    if let Some(limit) = limit {
+        writer.set("memory.max", max(limit), "/linux/resources/memory/limit");
+    }
+    let pointer = "/linux/resources/memory/reservation";
+    if let Some(reservation) = bytes(memory.reservation(), pointer, writer) {
+        writer.set("memory.low", max(reservation), pointer);
+    }
+    if swappiness(memory, writer).is_some() {
+        writer.refuse(&format!("{MEMORY}/swappiness"), "cgroup v2 has no swappiness of its own");
+    }
+    if memory.disable_oom_killer() == Some(true) {
+        writer.refuse(&format!("{MEMORY}/disableOOMKiller"), "cgroup v2 cannot disable the OOM killer");
+    }
+    if memory.kernel_tcp().is_some_and(|value| value > 0) {
+        writer.refuse(&format!("{MEMORY}/kernelTCP"), "cgroup v2 has no separate limit for TCP buffers");
+    }
+    obsolete_memory(memory, writer);
+}
+
+/// Whether swap can be set beside this limit.
+pub(super) fn check_swap(limit: Option<i64>, swap: Option<i64>, writer: &mut Writer<'_>) -> bool {
+    let message = match (limit, swap) {
+        (None, Some(swap)) if swap > 0 => "unable to set swap limit without memory limit",
+        (Some(limit), Some(swap)) if swap > 0 && limit > swap => {
+            "memory+swap limit should be >= memory limit"
+        }
+        _ => return true,
+    };
+    writer.refuse("/linux/resources/memory/swap", message);
+    false
+}
+
+/// `None` when not set; engines send -1, as an unsigned number, for that.
+pub(super) fn swappiness(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) -> Option<u64> {
+    let value = memory.swappiness().filter(|value| *value != u64::MAX)?;
+    if value > 100 {
+        writer.refuse(&format!("{MEMORY}/swappiness"), "must be between 0 and 100");
+        return None;
+    }
+    Some(value)
+}
+
+/// What no supported kernel has under either version. `checkBeforeUpdate` needs no write: a new cgroup uses nothing,
+/// so every limit passes.
+pub(super) fn obsolete_memory(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) {
+    if memory.kernel().is_some_and(|value| value > 0) {
+        writer.refuse(&format!("{MEMORY}/kernel"), "kernels since 5.16 have no kernel memory limit");
+    }
+    if memory.use_hierarchy() == Some(false) {
+        writer.refuse(&format!("{MEMORY}/useHierarchy"), "kernels since 5.11 always account hierarchically");
+    }
+}
+
+/// v1's shares (2 to 262144, 1024 being the default) as v2's weight (1 to 10000, 100 being the default): the
+/// quadratic fit through the three points that all runtimes have used since 2025. The linear one before it made the
+/// default 39.
+pub(super) fn weight_of_shares(shares: u64) -> u64 {
+    if shares <= 2 {
+        return 1;
+    }
+    if shares >= 262_144 {
+        return 10_000;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "at most 18 bits")]
+    let log = (shares as f64).log2();
+    let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 10000")]
+    let weight = 10f64.powf(exponent).ceil() as u64;
+    weight
+}
+
+/// 0 or 1, `None` when not set or refused.
+pub(super) fn idle(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) -> Option<i64> {
+    let idle = cpu.idle()?;
+    if !(0..=1).contains(&idle) {
+        writer.refuse(&format!("{CPU}/idle"), "must be 0 or 1");
+        return None;
+    }
+    Some(idle)
+}
+
+fn cpu(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
+    if let Some(shares) = cpu.shares().filter(|shares| *shares != 0) {
+        writer.set("cpu.weight", weight_of_shares(shares), "/linux/resources/cpu/shares");
+    }
+    // After the weight: the kernel refuses a weight for an idle group (sched_group_set_shares).
+    if let Some(idle) = idle(cpu, writer) {
+        writer.set("cpu.idle", idle, "/linux/resources/cpu/idle");
+    }
+    let quota = cpu.quota().filter(|quota| *quota != 0);
+    let period = cpu.period().filter(|period| *period != 0);
+    if quota.is_some() || period.is_some() {
+        let quota_text = quota.map_or("max".to_owned(), max);
+        // 100000 is the kernel's default.
+        let value = format!("{quota_text} {}", period.unwrap_or(100_000));
+        let field = if quota.is_some() { "quota" } else { "period" };
+        writer.set("cpu.max", value, format!("{CPU}/{field}"));
+    }
+    // After the quota, which it may not exceed.
+    if let Some(burst) = cpu.burst() {
+        let absent = if burst == 0 { Absent::Skip } else { Absent::Fail };
+        writer.set_or(absent, "cpu.max.burst", burst, format!("{CPU}/burst"));
+    }
+    if cpu.realtime_runtime().is_some_and(|value| value != 0) {
+        writer.refuse(&format!("{CPU}/realtimeRuntime"), "cgroup v2 has no real-time limits");
+    }
+    if cpu.realtime_period().is_some_and(|value| value != 0) {
+        writer.refuse(&format!("{CPU}/realtimePeriod"), "cgroup v2 has no real-time limits");
+    }
+    cpuset(cpu, writer);
+}
+
+pub(super) fn cpuset(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
+    for (value, file) in [(cpu.cpus(), "cpus"), (cpu.mems(), "mems")] {
+        if let Some(list) = value.as_deref().filter(|list| !list.is_empty()) {
+            writer.set(format!("cpuset.{file}"), list, format!("{CPU}/{file}"));
+        }
+    }
+}
+
+/// A weight in the config's terms, `None` when not set or refused.
+pub(super) fn block_weight(weight: Option<u16>, pointer: &str, writer: &mut Writer<'_>) -> Option<u16> {
+    let weight = weight.filter(|weight| *weight != 0)?;
+    if !(10..=1000).contains(&weight) {
+        writer.refuse(pointer, "must be between 10 and 1000");
+        return None;
+    }
+    Some(weight)
+}
+
+/// 10..=1000 onto 1..=10000, linearly.
+pub(super) fn io_weight(weight: u16) -> u64 {
+    1 + (u64::from(weight) - 10) * 9999 / 990
+}
+
+fn block_io(io: &spec::LinuxBlockIo, writer: &mut Writer<'_>) {
+    let pointer = format!("{BLOCK_IO}/weight");
+    if let Some(weight) = block_weight(io.weight(), &pointer, writer) {
+        // The BFQ scheduler's own file where it is in use; else the cost model's.
+        let instead = Absent::Instead { file: "io.weight".into(), value: io_weight(weight).to_string() };
+        writer.set_or(instead, "io.bfq.weight", weight, pointer);
+    }
+    leaf_weight(io.leaf_weight(), &format!("{BLOCK_IO}/leafWeight"), writer);
+    for (index, device) in io.weight_device().iter().flatten().enumerate() {
+        let pointer = format!("{BLOCK_IO}/weightDevice/{index}");
+        leaf_weight(device.leaf_weight(), &format!("{pointer}/leafWeight"), writer);
+        if let Some(weight) = block_weight(device.weight(), &format!("{pointer}/weight"), writer) {
+            let node = format!("{}:{}", device.major(), device.minor());
+            let instead =
+                Absent::Instead { file: "io.weight".into(), value: format!("{node} {}", io_weight(weight)) };
+            writer.set_or(instead, "io.bfq.weight", format!("{node} {weight}"), pointer);
+        }
+    }
+    let throttles = [
+        (io.throttle_read_bps_device(), "throttleReadBpsDevice", "rbps"),
+        (io.throttle_write_bps_device(), "throttleWriteBpsDevice", "wbps"),
+        (io.throttle_read_iops_device(), "throttleReadIOPSDevice", "riops"),
+        (io.throttle_write_iops_device(), "throttleWriteIOPSDevice", "wiops"),
+    ];
+    for (devices, field, key) in throttles {
+        for (index, device) in devices.iter().flatten().enumerate() {
+            // A rate of 0 lifts the limit under v1, where the field comes from.
+            let rate = if device.rate() == 0 { "max".to_owned() } else { device.rate().to_string() };
+            let value = format!("{}:{} {key}={rate}", device.major(), device.minor());
+            writer.set("io.max", value, format!("{BLOCK_IO}/{field}/{index}"));
+        }
+    }
+}
+
+pub(super) fn leaf_weight(weight: Option<u16>, pointer: &str, writer: &mut Writer<'_>) {
+    if weight.is_some_and(|weight| weight != 0) {
+        writer.refuse(pointer, "kernels since 5.0 have no leaf weight: it went with the CFQ scheduler");
+    }
+}
+
+/// `limit_file` is the last part of the file's name.
+pub(super) fn hugepages(resources: &spec::LinuxResources, limit_file: &str, writer: &mut Writer<'_>) {
+    for (index, limit) in resources.hugepage_limits().iter().flatten().enumerate() {
+        let pointer = format!("/linux/resources/hugepageLimits/{index}");
+        let size = limit.page_size();
+        if !is_page_size(size) {
+            writer.refuse(&format!("{pointer}/pageSize"), "must be a size such as 64KB, 2MB or 1GB");
+            continue;
+        }
+        if limit.limit() < 0 {
+            writer.refuse(&format!("{pointer}/limit"), "must be a number of bytes");
+            continue;
+        }
+        let pointer = format!("{pointer}/limit");
+        writer.set(format!("hugetlb.{size}.{limit_file}"), limit.limit(), pointer.as_str());
+        // Since Linux 5.7 reservations can be limited too, which fails an mmap(2) in place of killing at a fault.
+        let reserved = format!("hugetlb.{size}.rsvd.{limit_file}");
+        writer.set_or(Absent::Skip, reserved, limit.limit(), pointer);
+    }
+}
+
+fn is_page_size(text: &str) -> bool {
+    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    digits.len() < text.len() && matches!(digits, "KB" | "MB" | "GB")
+}
+
+/// The same file in both versions.
+pub(super) fn rdma(resources: &spec::LinuxResources, writer: &mut Writer<'_>) {
+    let mut devices: Vec<_> = resources.rdma().iter().flatten().collect();
+    devices.sort_by_key(|(name, _)| name.as_str());
+    for (name, limits) in devices {
+        let pointer = format!("/linux/resources/rdma/{}", escape(name));
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            writer.refuse(&pointer, "is not the name of an RDMA device");
+            continue;
+        }
+        let mut value = name.clone();
+        for (limit, key) in [(limits.hca_handles(), "hca_handle"), (limits.hca_objects(), "hca_object")] {
+            if let Some(limit) = limit {
+                value.push_str(&format!(" {key}={limit}"));
+            }
+        }
+        if value.len() > name.len() {
+            writer.set("rdma.max", value, pointer);
+        }
+    }
+}
+
+/// A key as a part of a JSON pointer (RFC 6901).
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// These move, kill or stop processes, or change what the cgroup is. `cgroup.procs` above all: it would take any
+/// process of the host into the container.
+const NO_LIMITS: [&str; 5] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.type"];
+
+fn unified(resources: &spec::LinuxResources, writer: &mut Writer<'_>) {
+    let mut entries: Vec<_> = resources.unified().iter().flatten().collect();
+    entries.sort();
+    for (file, value) in entries {
+        let pointer = format!("/linux/resources/unified/{}", escape(file));
+        if file.contains('/') {
+            let message = format!("unified resource {file:?} must be a file name (no slashes)");
+            writer.refuse(&pointer, &message);
+        } else if file
+            .split_once('.')
+            .is_none_or(|(controller, name)| controller.is_empty() || name.is_empty())
+        {
+            let message = format!("unified resource {file:?} must be in the form CONTROLLER.PARAMETER");
+            writer.refuse(&pointer, &message);
+        } else if NO_LIMITS.contains(&file.as_str()) {
+            let message = format!("{file} is no resource");
+            writer.refuse(&pointer, &message);
+        } else {
+            // The kernel takes one line a write in the files that have several.
+            for line in value.lines() {
+                writer.set(file.as_str(), line, pointer.as_str());
+            }
+            if value.is_empty() {
+                writer.set(file.as_str(), "", pointer.as_str());
+            }
+        }
+    }
+}
