@@ -194,5 +194,7 @@ impl Drop for Container<'_> {
             let _ = self.force_delete();
         }
         traces::remove(&self.id);
+        // A file system allows only so many links to one busybox.
+        traces::remove_directory(&self.directory);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::unistd::{Uid, getpid};
 
-use crate::{Container, Runtime, Stop, unprovided};
+use crate::{Container, Runtime, Stop, traces, unprovided};
 
 /// The place where the tests of one run work.
 #[derive(Debug)]
@@ -76,7 +76,6 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // What cannot be removed is left for a person to see; the tests have reported it by then.
-        let _ = fs::remove_dir_all(&self.directory);
+        traces::remove_directory(&self.directory);
     }
 }

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
@@ -44,6 +45,23 @@ pub fn remove(id: &str) {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+}
+
+/// Removes a directory of the tests, unless something is mounted inside that cannot be unmounted:
+/// what a failing runtime left mounted there may be a directory of the host.
+pub fn remove_directory(directory: &Path) {
+    for place in mounted_below(directory).iter().rev() {
+        let _ = umount2(place, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    }
+    if mounted_below(directory).is_empty() {
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+fn mounted_below(directory: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("a process can read its own mounts");
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    places.filter(|place| place.starts_with(directory)).collect()
 }
 
 /// Processes that are in a cgroup of the container, or whose command line names it, and that are not zombies.
