@@ -57,6 +57,11 @@ pub(super) fn make(
     let opened = Directory::open(&directory.path)
         .map_err(|errno| os(format!("cannot open cgroup {}", directory.path.display()), "open", errno))?;
     if directory.is_v2() {
+        // Beside v1 hierarchies v2 only groups processes: the limits are theirs, and enabling a controller here
+        // would change the host's root cgroup for nothing.
+        if plan.directories.len() > 1 {
+            return Ok((opened, new));
+        }
         hand_down_controllers(plan, index, directory, &opened)?;
     } else if directory.controllers.iter().any(|controller| controller == "cpuset") {
         fill_cpusets(plan, index, directory, &opened)?;
