@@ -7,6 +7,8 @@ mod default_config;
 mod errors;
 mod exec;
 mod lifecycle;
+mod mounts;
+mod namespaces;
 mod process;
 mod terminal;
 
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
         process::cases,
         exec::cases,
         terminal::cases,
+        namespaces::cases,
+        mounts::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
