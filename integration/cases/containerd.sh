@@ -3,7 +3,7 @@
 
 containerd() {
   local before
-  containerd_up
+  expect 'containerd starts' 0 '' containerd_up
   expect 'run --rm prints its output' 0 '^Hello World$' ctr_run --rm -- echo Hello World
   before=$(cell_inventory)
 

@@ -9,7 +9,8 @@ HUSK_SUITE=${HUSK_SUITE:-sid}
 # A Debian mirror; by default the one that apt on this machine uses.
 HUSK_MIRROR=${HUSK_MIRROR:-}
 # The runtime under test: a file of this machine, or a bare name (runc, crun) for the one that Debian ships.
-RUNTIME=${RUNTIME:-${CARGO_TARGET_DIR:-$HERE/../target}/$(uname -m)-unknown-linux-gnu/release/husk}
+RUNTIME=${RUNTIME:-${CARGO_TARGET_DIR:-$HERE/../target}/release/husk}
+[[ $RUNTIME != */* ]] || RUNTIME=$(realpath -m -- "$RUNTIME")
 # Seconds that one command inside a cell may take.
 HUSK_TIMEOUT=${HUSK_TIMEOUT:-60}
 # The name of a stand-in for the runtime, while its input is being recorded (see record.sh).
