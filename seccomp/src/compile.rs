@@ -10,20 +10,17 @@ use std::io::{self, Read, Seek};
 
 use libc::sock_filter;
 use libseccomp::error::{SeccompErrno, SeccompError};
-use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{ScmpAction, ScmpArch, ScmpFilterContext, ScmpSyscall};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
-};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag, LinuxSyscall};
 
 use crate::numbers::{Numbers, is_multiplexed, newer_is_enosys};
 use crate::problem::Problem;
 use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW, MAX_INSTRUCTIONS, Program, UnknownName};
 use crate::prologue::prologue;
-use crate::vocabulary::{BadAction, return_value, scmp_action, scmp_arch, scmp_compare};
+use crate::rule::Rule;
+use crate::vocabulary::{BadAction, return_value, scmp_action, scmp_arch};
 
-/// A system call has six arguments (syscall(2)).
-const ARGUMENTS: usize = 6;
 /// From this many rules on, libseccomp arranges the calls as a binary tree instead of a list.
 const TREE_FROM_RULES: usize = 32;
 
@@ -106,20 +103,6 @@ fn refuse_listener(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What an entry does with each of its names.
-struct Rule {
-    action: ScmpAction,
-    /// The action is taken when all comparisons of one of these hold.
-    alternatives: Vec<Vec<ScmpArgCompare>>,
-}
-
-impl Rule {
-    /// The action, if it does not depend on arguments.
-    fn always(&self) -> Option<ScmpAction> {
-        self.alternatives.iter().any(Vec::is_empty).then_some(self.action)
-    }
-}
-
 struct Compiler {
     filter: ScmpFilterContext,
     default_action: ScmpAction,
@@ -157,29 +140,12 @@ impl Compiler {
 
     /// One entry of `syscalls`: an action for many names.
     fn entry(&mut self, pointer: &str, entry: &LinuxSyscall) {
-        let action = match scmp_action(entry.action(), entry.errno_ret()) {
-            Ok(action) => Some(action),
-            Err(BadAction::Action(message)) => {
-                self.problem(format!("{pointer}/action"), message);
-                None
-            }
-            Err(BadAction::Errno(message)) => {
-                self.problem(format!("{pointer}/errnoRet"), message);
-                None
-            }
-        };
-        let arguments = entry.args().as_deref().unwrap_or_default();
-        let comparisons = self.comparisons(pointer, arguments);
+        // A rule that says what the default says anyway is left out: libseccomp refuses it.
+        let rule =
+            Rule::of(entry, pointer, &mut self.problems).filter(|rule| rule.action != self.default_action);
         if entry.names().is_empty() {
             self.problem(format!("{pointer}/names"), "an entry needs at least one system call");
         }
-        // A rule that says what the default says anyway is left out: libseccomp refuses it.
-        let rule = match (action, comparisons) {
-            (Some(action), Some(comparisons)) if action != self.default_action => {
-                Some(Rule { action, alternatives: alternatives(comparisons) })
-            }
-            _ => None,
-        };
         for (index, name) in entry.names().iter().enumerate() {
             let pointer = format!("{pointer}/names/{index}");
             if name.is_empty() {
@@ -229,47 +195,6 @@ impl Compiler {
         }
     }
 
-    /// The conditions of an entry, each with the argument that it is about, or none if one of them is wrong.
-    fn comparisons(
-        &mut self,
-        pointer: &str,
-        arguments: &[LinuxSeccompArg],
-    ) -> Option<Vec<(usize, ScmpArgCompare)>> {
-        let before = self.problems.len();
-        let mut comparisons = Vec::with_capacity(arguments.len());
-        for (index, argument) in arguments.iter().enumerate() {
-            let pointer = format!("{pointer}/args/{index}");
-            let masked = argument.op() == LinuxSeccompOperator::ScmpCmpMaskedEq;
-            let second = argument.value_two().unwrap_or_default();
-            // Engines write "valueTwo": 0 everywhere, so zero says nothing.
-            if !masked && second != 0 {
-                let op = argument.op();
-                self.problem(format!("{pointer}/valueTwo"), format!("{op} has no second value"));
-            }
-            if masked && second & !argument.value() != 0 {
-                let message = format!(
-                    "{second:#x} has bits outside of the mask {:#x}, so it never matches",
-                    argument.value()
-                );
-                self.problem(format!("{pointer}/valueTwo"), message);
-            }
-            match u32::try_from(argument.index()) {
-                Ok(number) if argument.index() < ARGUMENTS => {
-                    comparisons.push((argument.index(), scmp_compare(number, argument)));
-                }
-                _ => {
-                    let message = format!(
-                        "argument {} does not exist: a system call has arguments 0 to {}",
-                        argument.index(),
-                        ARGUMENTS - 1
-                    );
-                    self.problem(format!("{pointer}/index"), message);
-                }
-            }
-        }
-        (self.problems.len() == before).then_some(comparisons)
-    }
-
     fn finish(mut self, flags: u32) -> Result<Program, Vec<Problem>> {
         if !self.problems.is_empty() {
             return Err(self.problems);
@@ -296,7 +221,8 @@ impl Compiler {
     fn export(&mut self) -> io::Result<Vec<sock_filter>> {
         let failed = |error: SeccompError| io::Error::other(error.to_string());
         if self.rules >= TREE_FROM_RULES {
-            self.filter.set_ctl_optimize(2).map_err(failed)?;
+            // A library that cannot do it writes a list, which answers the same.
+            let _ = self.filter.set_ctl_optimize(2);
         }
         let mut file = File::from(memfd_create(c"husk-seccomp", MFdFlags::MFD_CLOEXEC)?);
         self.filter.export_bpf(&file).map_err(failed)?;
@@ -308,22 +234,6 @@ impl Compiler {
             return Err(io::Error::other(format!("{} bytes are not a program", bytes.len())));
         }
         Ok(instructions.iter().map(instruction).collect())
-    }
-}
-
-/// The rules that an entry stands for: one with all its conditions, or, when two conditions are about the
-/// same argument, one for each condition. (libseccomp compares an argument once a rule; runc and crun do
-/// the same.)
-fn alternatives(comparisons: Vec<(usize, ScmpArgCompare)>) -> Vec<Vec<ScmpArgCompare>> {
-    let repeated = comparisons
-        .iter()
-        .enumerate()
-        .any(|(at, (index, _))| comparisons[..at].iter().any(|(i, _)| i == index));
-    let comparisons = comparisons.into_iter().map(|(_, comparison)| comparison);
-    if repeated {
-        comparisons.map(|comparison| vec![comparison]).collect()
-    } else {
-        vec![comparisons.collect()]
     }
 }
 

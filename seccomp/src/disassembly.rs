@@ -80,3 +80,43 @@ impl fmt::Display for Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::{branch, statement};
+
+    #[test]
+    fn each_instruction_has_its_words() {
+        let program = [
+            statement(LOAD, OFFSET_ARCH),
+            branch(IF_EQUAL, 0xc000_003e, 0, 5),
+            statement(LOAD, OFFSET_NUMBER),
+            branch(IF_GREATER, 5, 1, 0),
+            statement(JUMP, 2),
+            statement(LOAD, OFFSET_ARGS + 8),
+            statement(AND, 0xf0),
+            branch(IF_ANY_BIT, 1, 0, 1),
+            statement(RETURN, libc::SECCOMP_RET_ERRNO | 13),
+            statement(RETURN, 0x1234_0000),
+            statement(0x87, 0),
+        ];
+        let half = if cfg!(target_endian = "little") { "low" } else { "high" };
+        let argument = format!("   5: load arg1.{half}");
+        let expected = [
+            "   0: load arch",
+            "   1: if == 0xc000003e goto 2 else 7",
+            "   2: load number",
+            "   3: if > 0x5 goto 5 else 4",
+            "   4: goto 7",
+            &argument,
+            "   6: and 0xf0",
+            "   7: if & 0x1 goto 8 else 9",
+            "   8: return ERRNO(13)",
+            "   9: return 0x12340000",
+            "  10: code 0x0087 jt 0 jf 0 k 0x0",
+        ];
+        let listing = Disassembly(&program).to_string();
+        assert_eq!(listing.lines().collect::<Vec<_>>(), expected);
+    }
+}

@@ -4,7 +4,7 @@
 //! profile into the program that the kernel runs at each call, and installs it. The two halves are apart on
 //! purpose:
 //!
-//! 1. [`compile`] runs while a container is planned. It checks the whole profile, reports *all* problems
+//! 1. [`compile()`] runs while a container is planned. It checks the whole profile, reports *all* problems
 //!    with their JSON pointers, and lets libseccomp write the program. It allocates, and may be called from
 //!    any thread.
 //! 2. [`Program::install`] runs in the container's process, between clone3 and execve. It is one system
@@ -69,6 +69,7 @@ mod numbers;
 mod problem;
 mod program;
 mod prologue;
+mod rule;
 mod vocabulary;
 
 pub use compile::compile;

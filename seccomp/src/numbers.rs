@@ -147,3 +147,44 @@ pub(crate) fn newer_is_enosys(default_action: ScmpAction) -> bool {
 pub(crate) fn is_multiplexed(number: i32) -> bool {
     (-299..=-100).contains(&number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+    fn numbers(arch: ScmpArch, allowed: &[i32]) -> Numbers {
+        let mut numbers = Numbers::new(arch);
+        for &number in allowed {
+            numbers.name(number);
+            numbers.always(number, ALLOW);
+        }
+        numbers
+    }
+
+    #[test]
+    fn neighbours_become_one_range() {
+        let numbers = numbers(ScmpArch::Aarch64, &[0, 1, 2, 5, -10001]);
+        let allow = Answer::Return(ALLOW);
+        assert_eq!(numbers.ranges(false), [(0, allow), (3, Answer::Ask), (5, allow), (6, Answer::Ask)]);
+        assert_eq!(
+            numbers.ranges(true),
+            [(0, allow), (3, Answer::Ask), (5, allow), (6, ENOSYS), (NEGATIVE, Answer::Ask)]
+        );
+    }
+
+    #[test]
+    fn a_profile_without_a_name_for_an_architecture_has_no_age() {
+        assert_eq!(numbers(ScmpArch::Aarch64, &[]).ranges(true), [(0, Answer::Ask)]);
+        assert_eq!(numbers(ScmpArch::X32, &[]).ranges(true), [(X32_BIT, Answer::Ask)]);
+        let first = numbers(ScmpArch::Aarch64, &[0]);
+        assert_eq!(first.ranges(true), [(0, Answer::Return(ALLOW)), (1, Answer::Ask)]);
+    }
+
+    #[test]
+    fn on_s390_an_unknown_call_arrives_as_zero() {
+        let ranges = numbers(ScmpArch::S390X, &[0, 1, 2]).ranges(true);
+        assert_eq!(ranges, [(0, ENOSYS), (1, Answer::Return(ALLOW)), (3, ENOSYS), (NEGATIVE, Answer::Ask)]);
+    }
+}

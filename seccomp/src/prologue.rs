@@ -1,10 +1,10 @@
 //! The front of a program: a binary search by the number of the call, for each architecture.
 //!
 //! It either returns an answer or goes to the end of itself, where libseccomp's program begins. It exists
-//! for speed. libseccomp spends 12 ms on an engine's default profile for x86_64, x86 and x32, which is more
-//! than the rest of a container's start, and its program walks through a dozen instructions more; the
-//! search takes well under one millisecond to make, and halves the program. `tests/answers.rs` holds
-//! it to libseccomp's own answers.
+//! for speed: of an engine's default profile for x86_64, x86 and x32, libseccomp alone makes 1,200
+//! instructions in 10 to 15 ms, more than all the rest of a container's start; with the search in front, the
+//! two make 720 in half a millisecond, and the kernel takes them in half the time. `tests/answers.rs` holds
+//! the whole to libseccomp's own answers.
 //!
 //! Jumps only go forward in BPF, and a branch reaches 255 instructions; so everything is built from its end.
 
