@@ -114,7 +114,7 @@ mod tests {
             "   7: if & 0x1 goto 8 else 9",
             "   8: return ERRNO(13)",
             "   9: return 0x12340000",
-            "  10: code 0x0087 jt 0 jf 0 k 0x0",
+            "  10: code 0x87 jt 0 jf 0 k 0x0",
         ];
         let listing = Disassembly(&program).to_string();
         assert_eq!(listing.lines().collect::<Vec<_>>(), expected);
