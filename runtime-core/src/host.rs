@@ -1,6 +1,11 @@
 //! [`Host`]: what this machine can do, looked at once. The only impure input of planning.
 
-use std::path::PathBuf;
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, ErrorKind, Result};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
+use procfs::process::MountInfo;
+use std::path::{Path, PathBuf};
 
 /// How cgroups are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +54,161 @@ pub struct Host {
     pub privileged: bool,
     /// Whether the caller already lives in a user namespace other than the initial one.
     pub in_user_namespace: bool,
+    /// Whether setgroups(2) works in the caller's user namespace.
+    pub setgroups: bool,
     /// Whether AppArmor is enabled.
     pub apparmor: bool,
     /// Whether SELinux is enabled.
     pub selinux: bool,
     /// The highest capability number that this kernel knows.
     pub last_capability: u8,
+    /// Whether the kernel offers its memory as `/proc/kcore`.
+    pub has_kcore: bool,
+}
+
+/// The oldest kernel with everything that there is one code path for.
+const OLDEST_KERNEL: (u32, u32) = (5, 14);
+
+impl Host {
+    /// Looks at this machine. It costs some dozen system calls, and no more on a host with many mounts, as long as
+    /// that has cgroup v2 alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] on a kernel before 5.14; [`ErrorKind::System`] where `/proc` is not mounted.
+    pub fn probe() -> Result<Host> {
+        let kernel = kernel_version()?;
+        if kernel < OLDEST_KERNEL {
+            let (major, minor) = kernel;
+            let message = format!(
+                "Linux {major}.{minor} lacks what husk is built on: 5.14 or newer is needed, for cgroup.kill, \
+                 mount_setattr(2), close_range(2) and openat2(2)"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let own = read("/proc/self/cgroup")?;
+        let in_user_namespace = !is_identity_map(&read("/proc/self/uid_map")?);
+        let has_sys_admin = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN)
+            .map_err(|error| {
+                Error::new(ErrorKind::System, format!("cannot read own capabilities: {error}"))
+            })?;
+        Ok(Host {
+            kernel,
+            cgroups: cgroup_layout(&own)?,
+            own_cgroup: own_cgroup(&own, "").unwrap_or("/").to_owned(),
+            euid: nix::unistd::geteuid().as_raw(),
+            egid: nix::unistd::getegid().as_raw(),
+            privileged: has_sys_admin && !in_user_namespace,
+            in_user_namespace,
+            setgroups: !in_user_namespace || read("/proc/self/setgroups")?.trim() != "deny",
+            apparmor: is_apparmor_enabled(),
+            selinux: is_of_type(Path::new("/sys/fs/selinux"), SELINUX_MAGIC),
+            last_capability: last_capability()?,
+            has_kcore: Path::new("/proc/kcore").exists(),
+        })
+    }
+}
+
+/// From linux/magic.h; nix does not have it.
+const SELINUX_MAGIC: FsType = FsType(0xf97c_ff8c);
+
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Error::io(format!("cannot read {path}"), "read", &error))
+}
+
+fn kernel_version() -> Result<(u32, u32)> {
+    let name =
+        nix::sys::utsname::uname().map_err(|errno| Error::os("cannot ask for the kernel", "uname", errno))?;
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => Ok((major, minor)),
+        _ => Err(Error::new(ErrorKind::Unsupported, format!("no kernel version in {release:?}"))),
+    }
+}
+
+/// The initial user namespace maps everything to itself (user_namespaces(7)).
+fn is_identity_map(map: &str) -> bool {
+    let fields: Vec<&str> = map.split_ascii_whitespace().collect();
+    fields == ["0", "0", "4294967295"]
+}
+
+fn is_apparmor_enabled() -> bool {
+    // The module may be built in and off; securityfs may be unmounted.
+    std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|enabled| enabled.starts_with(b"Y"))
+}
+
+fn last_capability() -> Result<u8> {
+    let text = read("/proc/sys/kernel/cap_last_cap")?;
+    let number = text.trim().parse();
+    number.map_err(|_| Error::new(ErrorKind::System, format!("cap_last_cap is no number: {text:?}")))
+}
+
+fn is_of_type(path: &Path, fstype: FsType) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == fstype)
+}
+
+/// The path in one line of `/proc/self/cgroup` (cgroups(7)): `5:cpu,cpuacct:/a/b`, `1:name=systemd:/`, `0::/a`.
+fn own_cgroup<'a>(text: &'a str, controllers: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (names, path) = line.split_once(':')?.1.split_once(':')?;
+        (names == controllers).then_some(path)
+    })
+}
+
+/// Whether this is the mount point of cgroup v2.
+pub(crate) fn is_unified(path: &Path) -> bool {
+    is_of_type(path, CGROUP2_SUPER_MAGIC)
+}
+
+/// One statfs(2) answers it on most hosts; only others pay for reading the mount table.
+fn cgroup_layout(own: &str) -> Result<CgroupLayout> {
+    let usual = Path::new("/sys/fs/cgroup");
+    if is_unified(usual) {
+        return Ok(CgroupLayout::Unified { mountpoint: usual.to_owned() });
+    }
+    let failed = |error| Error::new(ErrorKind::System, format!("cannot read /proc/self/mountinfo: {error}"));
+    let mounts =
+        procfs::process::Process::myself().and_then(|process| process.mountinfo()).map_err(failed)?;
+    Ok(layout_of(&mounts.0, own))
+}
+
+fn layout_of(mounts: &[MountInfo], own: &str) -> CgroupLayout {
+    let mut unified: Option<PathBuf> = None;
+    let mut hierarchies: Vec<Hierarchy> = Vec::new();
+    for mount in mounts {
+        match mount.fs_type.as_str() {
+            "cgroup2" if unified.is_none() => unified = Some(mount.mount_point.clone()),
+            "cgroup" => {
+                let found = own.lines().find_map(|line| hierarchy(mount, line));
+                // A hierarchy may be mounted several times: the first place is the one that others use too.
+                let is_new =
+                    |one: &Hierarchy| !hierarchies.iter().any(|other| other.controllers == one.controllers);
+                hierarchies.extend(found.filter(is_new));
+            }
+            _ => {}
+        }
+    }
+    match unified {
+        Some(mountpoint) if hierarchies.is_empty() => CgroupLayout::Unified { mountpoint },
+        None if hierarchies.is_empty() => CgroupLayout::None,
+        unified => CgroupLayout::Hybrid { hierarchies, unified },
+    }
+}
+
+/// The hierarchy that is mounted here, if it is the one of this line of `/proc/self/cgroup`.
+fn hierarchy(mount: &MountInfo, line: &str) -> Option<Hierarchy> {
+    let (names, path) = line.split_once(':')?.1.split_once(':')?;
+    let is_option = |name: &str| match name.split_once('=') {
+        Some((key, value)) => mount.super_options.get(key) == Some(&Some(value.to_owned())),
+        None => mount.super_options.contains_key(name),
+    };
+    if names.is_empty() || !names.split(',').all(is_option) {
+        return None;
+    }
+    let below_root = path.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or(path);
+    Some(Hierarchy {
+        mountpoint: mount.mount_point.clone(),
+        controllers: names.split(',').map(str::to_owned).collect(),
+        own_cgroup: if below_root.is_empty() { "/".to_owned() } else { below_root.to_owned() },
+    })
 }

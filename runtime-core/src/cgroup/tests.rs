@@ -55,6 +55,8 @@ fn host(cgroups: CgroupLayout) -> Host {
         egid: 0,
         privileged: true,
         in_user_namespace: false,
+        setgroups: true,
+        has_kcore: true,
         apparmor: false,
         selinux: false,
         last_capability: 40,

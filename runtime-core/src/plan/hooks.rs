@@ -1,5 +1,7 @@
 //! Hooks (runtime-spec config.md, "POSIX-platform Hooks").
 
+use super::problems::{Pointer, Problems};
+use crate::spec::{Hook, Hooks};
 use std::ffi::CString;
 use std::time::Duration;
 
@@ -42,8 +44,8 @@ pub struct HookPlan {
     pub path: CString,
     /// `argv`; the path itself when the config gives none.
     pub args: Vec<CString>,
-    /// `envp`. An absent env means the runtime's own for startContainer's container-side default see the spec;
-    /// the plan has resolved it.
+    /// `envp`. Without one in the config it is that of the container's process for startContainer, and empty for
+    /// all others: nothing of the caller's environment reaches a hook.
     pub env: Vec<CString>,
     /// It is killed after this long.
     pub timeout: Option<Duration>,
@@ -66,4 +68,56 @@ pub struct HooksPlan {
     pub poststart: Vec<HookPlan>,
     /// See [`HookKind::Poststop`].
     pub poststop: Vec<HookPlan>,
+}
+
+/// `/hooks`. A startContainer hook without an environment gets that of the container's process.
+pub(super) fn plan(hooks: &Hooks, process_env: &[CString], problems: &mut Problems) -> HooksPlan {
+    let mut list = |kind: HookKind, hooks: &Option<Vec<Hook>>| {
+        let place = Pointer::ROOT.key("hooks");
+        let place = place.key(kind.key());
+        let default_env: &[CString] = if kind == HookKind::StartContainer { process_env } else { &[] };
+        let hooks = hooks.as_deref().unwrap_or_default().iter().enumerate();
+        hooks.map(|(index, hook)| plan_one(index, hook, default_env, &place.item(index), problems)).collect()
+    };
+    let prestart = hooks.prestart();
+    HooksPlan {
+        prestart: list(HookKind::Prestart, prestart),
+        create_runtime: list(HookKind::CreateRuntime, hooks.create_runtime()),
+        create_container: list(HookKind::CreateContainer, hooks.create_container()),
+        start_container: list(HookKind::StartContainer, hooks.start_container()),
+        poststart: list(HookKind::Poststart, hooks.poststart()),
+        poststop: list(HookKind::Poststop, hooks.poststop()),
+    }
+}
+
+fn plan_one(
+    index: usize,
+    hook: &Hook,
+    default_env: &[CString],
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> HookPlan {
+    if !hook.path().is_absolute() {
+        problems.add(&place.key("path"), format!("must be an absolute path, not {:?}", hook.path()));
+    }
+    let path = problems.path(&place.key("path"), hook.path());
+    let args = match hook.args().as_deref() {
+        None | Some([]) => vec![path.clone()],
+        Some(args) => {
+            let place = place.key("args");
+            args.iter().enumerate().map(|(i, arg)| problems.text(&place.item(i), arg.as_str())).collect()
+        }
+    };
+    let env = match hook.env() {
+        None => default_env.to_vec(),
+        Some(env) => super::environment::plan(env, &place.key("env"), problems),
+    };
+    let timeout = hook.timeout().and_then(|seconds| match u64::try_from(seconds) {
+        Ok(seconds) if seconds > 0 => Some(Duration::from_secs(seconds)),
+        _ => {
+            problems.add(&place.key("timeout"), format!("{seconds} is no time: it must be greater than 0"));
+            None
+        }
+    });
+    HookPlan { path, args, env, timeout, item: u32::try_from(index).unwrap_or(u32::MAX) }
 }

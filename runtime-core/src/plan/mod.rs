@@ -2,28 +2,48 @@
 //! problems are reported at once with JSON pointers, and what comes out is plain data: NUL-terminated strings,
 //! numbers, flags, byte arrays, a compiled filter. Below the plan no module knows the spec.
 
+#![forbid(unsafe_code)]
+
+mod capabilities;
 mod cgroup;
+mod cgroup_mounts;
 mod devices;
+mod display;
+mod environment;
 mod hooks;
+mod mount_options;
 mod mounts;
 mod namespaces;
+pub(crate) mod problems;
 mod process;
 mod settings;
 mod step;
+mod unsupported;
 
+#[cfg(test)]
 pub(crate) use cgroup::plan as plan_cgroup;
 pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
+pub use display::PlanLine;
 pub use hooks::{HookKind, HookPlan, HooksPlan};
 pub use mounts::{MaskPlan, MountAttributes, MountPlan, MountSource, Parameter, RootfsPlan};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
 pub use process::{
     CapabilityPlan, ProcessPlan, RlimitPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan,
 };
+pub(crate) use process::{ProcessContext, plan_process};
 pub use settings::SysctlPlan;
 pub use step::Step;
 
+use crate::error::Result;
+use crate::host::Host;
+use crate::id::ContainerId;
+use crate::options::CreateOptions;
+use crate::spec::{self, Spec};
+use mounts::MountContext;
+use problems::{Pointer, Problems};
 use std::ffi::CString;
+use std::path::Path;
 
 /// Everything that `create` will do, decided.
 #[derive(Debug, Clone)]
@@ -44,7 +64,8 @@ pub struct Plan {
     pub hostname: Option<CString>,
     /// The NIS domain name, when the config gives one.
     pub domainname: Option<CString>,
-    /// The container's process. A config without one makes a container that cannot be started.
+    /// The container's process. The spec lets a config do without until `start`; husk, as runc, wants it at once,
+    /// since nothing could be checked otherwise.
     pub process: ProcessPlan,
     /// Hooks.
     pub hooks: HooksPlan,
@@ -52,4 +73,124 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// Name of the new session keyring, `_ses.ID`; `None` to keep the caller's (`--no-new-keyring`).
     pub session_keyring: Option<CString>,
+}
+
+impl Plan {
+    /// Plans a container. Nothing is read or changed; all that the plan depends on is given.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) with everything that is wrong with the config:
+    /// see [`Error::problems`](crate::Error::problems).
+    pub fn new(
+        spec: &Spec,
+        bundle: &Path,
+        id: &ContainerId,
+        host: &Host,
+        options: &CreateOptions,
+    ) -> Result<Plan> {
+        let mut problems = Problems::new();
+        check_version(spec.version(), &mut problems);
+        check_annotations(spec, &mut problems);
+        let no_linux = empty_linux();
+        let linux = spec.linux().as_ref().unwrap_or(&no_linux);
+        unsupported::check(spec, linux, host, &mut problems);
+
+        let namespaces = namespaces::plan(linux, &mut problems);
+        let rootfs = mounts::plan_rootfs(spec, bundle, options.no_pivot, &mut problems);
+        let cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
+        let context = MountContext { bundle, namespaces: &namespaces, cgroup: &cgroup, host };
+        let mount_list = spec.mounts().as_deref().unwrap_or_default();
+        let mounts = mounts::plan(mount_list, context, &mut problems);
+        let listed_devices = linux.devices().as_deref().unwrap_or_default();
+        let devices = devices::plan(listed_devices, mount_list, &namespaces, host, &mut problems);
+        let masks = mounts::plan_masks(linux, &mut problems);
+        let sysctls = match linux.sysctl() {
+            Some(sysctls) => settings::plan_sysctls(sysctls, &namespaces, &mut problems),
+            None => Vec::new(),
+        };
+        let (hostname, domainname) = settings::plan_names(spec, &namespaces, &mut problems);
+        let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
+        let process_env = process.as_ref().map_or(&[][..], |process| &process.env);
+        let hooks = match spec.hooks() {
+            Some(hooks) => hooks::plan(hooks, process_env, &mut problems),
+            None => HooksPlan::default(),
+        };
+        let session_keyring =
+            (!options.no_new_keyring).then(|| CString::new(format!("_ses.{id}")).unwrap_or_default());
+        // Without a process there is a problem, and so no plan.
+        let Some(process) = process else { return Err(crate::Error::problems_found(problems.into_list())) };
+        problems.or(Plan {
+            namespaces,
+            rootfs,
+            mounts,
+            devices,
+            masks,
+            sysctls,
+            hostname,
+            domainname,
+            process,
+            hooks,
+            cgroup,
+            session_keyring,
+        })
+    }
+}
+
+fn plan_init(
+    spec: &Spec,
+    linux: &spec::Linux,
+    namespaces: &NamespacePlan,
+    host: &Host,
+    options: &CreateOptions,
+    problems: &mut Problems,
+) -> Option<ProcessPlan> {
+    let Some(process) = spec.process() else {
+        problems.add(&Pointer::ROOT.key("process"), "process property must not be empty");
+        return None;
+    };
+    let context = ProcessContext {
+        host,
+        namespaces,
+        seccomp: linux.seccomp().as_ref(),
+        listen_fds: options.listen_fds,
+        preserve_fds: options.preserve_fds,
+    };
+    Some(process::plan(process, &context, problems))
+}
+
+/// A config without a `linux` section says nothing about Linux, unlike the crate's default one.
+fn empty_linux() -> spec::Linux {
+    let mut linux = spec::Linux::default();
+    linux.set_resources(None).set_namespaces(None).set_masked_paths(None).set_readonly_paths(None);
+    linux
+}
+
+/// Versions 1.x (semantic versioning). A newer minor version is a superset; what we do not know of it and is in use
+/// shows up by its name.
+fn check_version(version: &str, problems: &mut Problems) {
+    let place = Pointer::ROOT.key("ociVersion");
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<Option<u32>> = core.split('.').map(|part| part.parse().ok()).collect();
+    match numbers.as_slice() {
+        _ if version.is_empty() => {
+            problems.add(&place, "the version of the specification is missing, such as 1.2.0")
+        }
+        [Some(1), Some(_), Some(_)] => {}
+        [Some(_), Some(_), Some(_)] => {
+            problems.add(&place, format!("version {version} is not supported: 1.x is"))
+        }
+        _ => problems.add(&place, format!("{version:?} is no version, such as 1.2.0")),
+    }
+}
+
+fn check_annotations(spec: &Spec, problems: &mut Problems) {
+    let place = Pointer::ROOT.key("annotations");
+    for (key, value) in spec.annotations().iter().flatten() {
+        if key.is_empty() {
+            problems.add(&place.key(key), "an annotation's key must not be empty");
+        }
+        if key.contains('\0') || value.contains('\0') {
+            problems.add(&place.key(key), "contains a NUL byte");
+        }
+    }
 }

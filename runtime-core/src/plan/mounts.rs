@@ -3,7 +3,13 @@
 //! What a config calls one mount may take several steps here (the cgroup hierarchies of a v1 or hybrid host, for
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
+use super::mount_options::{self, MountOptions};
+use super::problems::{Pointer, Problems};
+use super::{CgroupPlan, NamespaceKind, NamespacePlan};
+use crate::host::Host;
+use crate::spec;
 use std::ffi::CString;
+use std::path::{Component, Path, PathBuf};
 
 /// The container's root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,4 +106,303 @@ pub struct MaskPlan {
     pub readonly: Vec<CString>,
     /// `/linux/maskedPaths`.
     pub masked: Vec<CString>,
+}
+
+/// What the mounts of a config depend on besides themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MountContext<'a> {
+    pub(super) bundle: &'a Path,
+    pub(super) namespaces: &'a NamespacePlan,
+    pub(super) cgroup: &'a CgroupPlan,
+    pub(super) host: &'a Host,
+}
+
+/// The rootfs, from `/root` and `/linux/rootfsPropagation`.
+pub(super) fn plan_rootfs(
+    spec: &spec::Spec,
+    bundle: &Path,
+    no_pivot: bool,
+    problems: &mut Problems,
+) -> RootfsPlan {
+    let place = Pointer::ROOT.key("root");
+    let (path, readonly) = match spec.root() {
+        Some(root) if !root.path().as_os_str().is_empty() => {
+            let path = clean(&bundle.join(root.path()));
+            (problems.path(&place.key("path"), &path), root.readonly().unwrap_or(false))
+        }
+        Some(_) => {
+            problems.add(
+                &place.key("path"),
+                "is empty: it must be the path of the root file system, absolute or from the bundle",
+            );
+            (CString::default(), false)
+        }
+        None => {
+            problems.add(&place, "root must be specified: {\"path\": \"rootfs\"}");
+            (CString::default(), false)
+        }
+    };
+    let linux = Pointer::ROOT.key("linux");
+    let place = linux.key("rootfsPropagation");
+    let name = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("");
+    let propagation = match mount_options::propagation(name) {
+        _ if name.is_empty() => 0,
+        Some(flags) if no_pivot && flags & libc::MS_PRIVATE != 0 => {
+            problems.add(&place, "rootfsPropagation of [r]private is not safe without pivot_root");
+            0
+        }
+        Some(flags) => flags,
+        None => {
+            problems.add(
+                &place,
+                format!(
+                    "rootfsPropagation={name} is not supported; it is one of shared, slave, private, unbindable, \
+                     each also with an r before it"
+                ),
+            );
+            0
+        }
+    };
+    RootfsPlan { path, readonly, propagation, no_pivot }
+}
+
+/// `/mounts`, in order.
+pub(super) fn plan(
+    mounts: &[spec::Mount],
+    context: MountContext<'_>,
+    problems: &mut Problems,
+) -> Vec<MountPlan> {
+    let list = Pointer::ROOT.key("mounts");
+    let mut plans = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        plan_one(index, mount, context, &list.item(index), &mut plans, problems);
+    }
+    plans
+}
+
+fn plan_one(
+    index: usize,
+    mount: &spec::Mount,
+    context: MountContext<'_>,
+    place: &Pointer<'_>,
+    plans: &mut Vec<MountPlan>,
+    problems: &mut Problems,
+) {
+    let options = mount.options().as_deref().unwrap_or_default();
+    let options = MountOptions::read(options, &place.key("options"), problems);
+    for (key, mappings) in [("uidMappings", mount.uid_mappings()), ("gidMappings", mount.gid_mappings())] {
+        if mappings.as_ref().is_some_and(|list| !list.is_empty()) {
+            problems.unsupported(&place.key(key), "mounts with id mappings");
+        }
+    }
+    let Some(target) = target(mount.destination(), place, problems) else { return };
+    let fstype = mount.typ().as_deref().unwrap_or("");
+    let is_bind = options.bind.is_some();
+    check_proc(&target, fstype, is_bind, &place.key("destination"), problems);
+    if options.copy_up && (is_bind || fstype != "tmpfs") {
+        problems.add(&place.key("options"), "\"tmpcopyup\" is for a tmpfs");
+    }
+
+    let base = MountPlan {
+        item: u32::try_from(index).unwrap_or(u32::MAX),
+        target: problems.path(&place.key("destination"), &target),
+        source: MountSource::Existing,
+        attributes: options.attributes,
+        recursive_attributes: options.recursive_attributes,
+        propagation: options.propagation.clone(),
+        seal_readonly: false,
+    };
+    if options.remount {
+        plans.push(existing(base, &options, place, problems));
+    } else if let Some(recursive) = options.bind {
+        let source = mount.source().as_deref();
+        plans.extend(bind(base, &target, source, recursive, &options, context.bundle, place, problems));
+    } else {
+        match fstype {
+            "" | "bind" | "none" => problems.add(
+                &place.key("type"),
+                format!(
+                    "{fstype:?} is no file system; for a bind mount add the option \"bind\" or \"rbind\""
+                ),
+            ),
+            "cgroup" => {
+                super::cgroup_mounts::plan(base, &target, mount, &options, context, place, plans, problems)
+            }
+            "sysfs" if !may_mount_sysfs(context) => plans.push(host_sys(base)),
+            _ => plans.push(filesystem(base, &target, fstype, mount, options, place, problems)),
+        }
+    }
+}
+
+/// A destination as an absolute path. A relative one is meant from the root, as it always was in practice.
+fn target(destination: &Path, place: &Pointer<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let place = place.key("destination");
+    if destination.as_os_str().is_empty() {
+        problems.add(&place, "is empty: it must be an absolute path in the container");
+        return None;
+    }
+    let target = clean(&Path::new("/").join(destination));
+    if target == Path::new("/") {
+        problems.add(&place, "is the root itself; /root/path says what that is");
+        return None;
+    }
+    Some(target)
+}
+
+/// An absolute path without `.`, `..` and doubled slashes. Purely textual.
+pub(super) fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => cleaned.push(name),
+            Component::ParentDir => {
+                cleaned.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    cleaned
+}
+
+/// A container's /proc must be a proc: security labels are written through it, and whatever else stands there could
+/// swallow them (CVE-2019-16884). Inside it only these may be covered, for what lxcfs does.
+fn check_proc(target: &Path, fstype: &str, is_bind: bool, place: &Pointer<'_>, problems: &mut Problems) {
+    const MAY_BE_COVERED: [&str; 10] = [
+        "/proc/cpuinfo",
+        "/proc/diskstats",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/swaps",
+        "/proc/uptime",
+        "/proc/loadavg",
+        "/proc/slabinfo",
+        "/proc/sys/kernel/ns_last_pid",
+        "/proc/sys/crypto/fips_enabled",
+    ];
+    let proc = Path::new("/proc");
+    if target == proc {
+        // What a bind mount brings is looked at when it is opened.
+        if !is_bind && fstype != "proc" {
+            problems.add(place, "\"/proc\" cannot be mounted because it is not of type proc");
+        }
+    } else if target.starts_with(proc) && !MAY_BE_COVERED.iter().any(|path| target == Path::new(path)) {
+        problems.add(place, format!("{target:?} cannot be mounted because it is inside /proc"));
+    }
+}
+
+fn refuse_parameters(options: &MountOptions, why: &str, place: &Pointer<'_>, problems: &mut Problems) {
+    for (index, parameter) in &options.parameters {
+        let message = format!("{why}: {:?}", parameter.key.to_string_lossy());
+        problems.add(&place.key("options").item(*index), message);
+    }
+}
+
+fn existing(
+    mut plan: MountPlan,
+    options: &MountOptions,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> MountPlan {
+    refuse_parameters(options, "not supported yet: a remount that changes the file system", place, problems);
+    if let Some(readonly) = options.readonly {
+        plan.attributes.set_readonly(readonly);
+    }
+    plan
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, and every argument is its own thing")]
+fn bind(
+    mut plan: MountPlan,
+    target: &Path,
+    source: Option<&Path>,
+    recursive: bool,
+    options: &MountOptions,
+    bundle: &Path,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Option<MountPlan> {
+    let why = "bind mounts cannot have any filesystem-specific options applied";
+    refuse_parameters(options, why, place, problems);
+    let Some(source) = source.filter(|source| !source.as_os_str().is_empty()) else {
+        problems.add(&place.key("source"), "a bind mount needs the path of what is bound");
+        return None;
+    };
+    // Not cleaned: on the host `a/..` is resolved by the kernel, symbolic links included.
+    let path = problems.path(&place.key("source"), &bundle.join(source));
+    plan.source = MountSource::Bind { path, recursive };
+    match options.readonly {
+        Some(true) if target == Path::new("/dev") => plan.seal_readonly = true,
+        Some(readonly) => plan.attributes.set_readonly(readonly),
+        None => {}
+    }
+    Some(plan)
+}
+
+fn filesystem(
+    mut plan: MountPlan,
+    target: &Path,
+    fstype: &str,
+    mount: &spec::Mount,
+    options: MountOptions,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> MountPlan {
+    let mut parameters: Vec<Parameter> = Vec::with_capacity(options.parameters.len() + 1);
+    parameters.extend(options.parameters.into_iter().map(|(_, parameter)| parameter));
+    if options.readonly == Some(true) {
+        if fstype == "tmpfs" || target == Path::new("/dev") {
+            plan.seal_readonly = true;
+        } else {
+            plan.attributes.set_readonly(true);
+            parameters.push(Parameter { key: c"ro".to_owned(), value: None });
+        }
+    }
+    let source = match mount.source() {
+        Some(source) if !source.as_os_str().is_empty() => problems.path(&place.key("source"), source),
+        _ => c"none".to_owned(),
+    };
+    let fstype = problems.text(&place.key("type"), fstype);
+    plan.source = MountSource::Filesystem { fstype, source, parameters, copy_up: options.copy_up };
+    plan
+}
+
+/// The kernel makes a sysfs only for one who owns the network namespace that it shows (sysfs(5)).
+fn may_mount_sysfs(context: MountContext<'_>) -> bool {
+    let namespaces = context.namespaces;
+    if namespaces.is_new(NamespaceKind::User) {
+        namespaces.is_new(NamespaceKind::Network)
+    } else if namespaces.is_joined(NamespaceKind::User) {
+        namespaces.is_private(NamespaceKind::Network)
+    } else {
+        true
+    }
+}
+
+/// The host's /sys in place of one's own, read-only to the last mount in it.
+fn host_sys(mut plan: MountPlan) -> MountPlan {
+    plan.source = MountSource::Bind { path: c"/sys".to_owned(), recursive: true };
+    let mut readonly = MountAttributes::default();
+    readonly.set_readonly(true);
+    plan.recursive_attributes.set |= readonly.set;
+    plan
+}
+
+/// `/linux/maskedPaths` and `/linux/readonlyPaths`.
+pub(super) fn plan_masks(linux: &spec::Linux, problems: &mut Problems) -> MaskPlan {
+    let place = Pointer::ROOT.key("linux");
+    let mut absolute = |key: &str, list: &Option<Vec<String>>| {
+        let place = place.key(key);
+        let list = list.as_deref().unwrap_or_default().iter().enumerate();
+        list.map(|(index, path)| {
+            if !path.starts_with('/') {
+                problems
+                    .add(&place.item(index), format!("{path:?} must be an absolute path in the container"));
+            }
+            problems.text(&place.item(index), path.as_str())
+        })
+        .collect()
+    };
+    let readonly = absolute("readonlyPaths", linux.readonly_paths());
+    let masked = absolute("maskedPaths", linux.masked_paths());
+    MaskPlan { readonly, masked }
 }

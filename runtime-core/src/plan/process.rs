@@ -1,6 +1,12 @@
 //! A process: the container's init, or one that is executed in it later (runtime-spec config.md, "Process").
 
+use super::problems::{Pointer, Problems};
+use super::{NamespaceKind, NamespacePlan, capabilities, environment};
+use crate::error::Problem;
+use crate::host::Host;
+use crate::spec::{self, LinuxSeccomp, PosixRlimitType};
 use std::ffi::CString;
+use std::path::Path;
 
 /// Who the process is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,4 +109,330 @@ pub struct ProcessPlan {
     pub apparmor: Option<Vec<u8>>,
     /// How many fds beyond stdio it keeps: 3 up to 3 + this.
     pub preserve_fds: u32,
+}
+
+/// What a process's plan depends on besides the process itself: the same for a container's init and for exec.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProcessContext<'a> {
+    /// This machine.
+    pub(crate) host: &'a Host,
+    /// The container's namespaces.
+    pub(crate) namespaces: &'a NamespacePlan,
+    /// The container's `/linux/seccomp`.
+    pub(crate) seccomp: Option<&'a LinuxSeccomp>,
+    /// Sockets to activate.
+    pub(crate) listen_fds: u32,
+    /// Further fds to keep.
+    pub(crate) preserve_fds: u32,
+}
+
+/// Used where the environment has no `PATH`, so that a bare name can still be found.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// File mode creation mask of a config that gives none.
+const DEFAULT_UMASK: u32 = 0o022;
+
+/// A process, with pointers below `/process`; its filter with pointers below `/linux/seccomp`.
+///
+/// # Errors
+/// All problems at once.
+pub(crate) fn plan_process(
+    process: &spec::Process,
+    context: &ProcessContext<'_>,
+) -> Result<ProcessPlan, Vec<Problem>> {
+    let mut problems = Problems::new();
+    let plan = plan(process, context, &mut problems);
+    if problems.is_empty() { Ok(plan) } else { Err(problems.into_list()) }
+}
+
+pub(super) fn plan(
+    process: &spec::Process,
+    context: &ProcessContext<'_>,
+    problems: &mut Problems,
+) -> ProcessPlan {
+    let at = Pointer::ROOT.key("process");
+    refuse_unsupported(process, context.host, &at, problems);
+    let (mut env, home_from_passwd) = plan_env(process, &at.key("env"), problems);
+    let args = plan_args(process, &at.key("args"), problems);
+    let candidates = args.first().map(|program| candidates(program, &env)).unwrap_or_default();
+    if context.listen_fds > 0 {
+        // sd_listen_fds(3). The process is pid 1 of its namespace, or is told that it is the one that is meant.
+        let own = |variable: &CString| {
+            let variable = variable.to_bytes();
+            variable.starts_with(b"LISTEN_FDS=") || variable.starts_with(b"LISTEN_PID=")
+        };
+        env.retain(|variable| !own(variable));
+        env.push(problems.text(&at, format!("LISTEN_FDS={}", context.listen_fds)));
+        env.push(c"LISTEN_PID=1".to_owned());
+    }
+    let no_new_privileges = process.no_new_privileges().unwrap_or(false);
+    ProcessPlan {
+        args,
+        env,
+        home_from_passwd,
+        candidates,
+        cwd: plan_cwd(process.cwd(), &at.key("cwd"), problems),
+        user: plan_user(process.user(), context, &at.key("user"), problems),
+        capabilities: capabilities::plan(
+            process.capabilities().as_ref(),
+            context.host,
+            &at.key("capabilities"),
+            problems,
+        ),
+        rlimits: plan_rlimits(process.rlimits().as_deref().unwrap_or_default(), &at.key("rlimits"), problems),
+        no_new_privileges,
+        oom_score_adj: plan_oom_score_adj(process.oom_score_adj(), &at.key("oomScoreAdj"), problems),
+        terminal: plan_terminal(process, &at.key("consoleSize"), problems),
+        seccomp: plan_seccomp(context.seccomp, no_new_privileges, problems),
+        apparmor: plan_apparmor(
+            process.apparmor_profile().as_deref(),
+            context.host,
+            &at.key("apparmorProfile"),
+            problems,
+        ),
+        preserve_fds: context.listen_fds.saturating_add(context.preserve_fds),
+    }
+}
+
+fn refuse_unsupported(process: &spec::Process, host: &Host, at: &Pointer<'_>, problems: &mut Problems) {
+    if process.scheduler().is_some() {
+        problems.unsupported(&at.key("scheduler"), "a scheduling policy");
+    }
+    if process.io_priority().is_some() {
+        problems.unsupported(&at.key("ioPriority"), "an I/O priority");
+    }
+    if process.exec_cpu_affinity().is_some() {
+        problems.unsupported(&at.key("execCPUAffinity"), "CPU affinity of executed processes");
+    }
+    if process.command_line().as_ref().is_some_and(|line| !line.is_empty()) {
+        problems.add(&at.key("commandLine"), "is for Windows; on Linux use args");
+    }
+    let user = at.key("user");
+    if process.user().username().as_ref().is_some_and(|name| !name.is_empty()) {
+        problems.add(&user.key("username"), "is for Windows; on Linux use uid and gid");
+    }
+    if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
+        refuse_selinux(host, &at.key("selinuxLabel"), problems);
+    }
+}
+
+/// A label that cannot be applied must not be dropped: somebody counts on it.
+pub(super) fn refuse_selinux(host: &Host, place: &Pointer<'_>, problems: &mut Problems) {
+    if host.selinux {
+        problems.unsupported(place, "SELinux labels");
+    } else {
+        problems.add(
+            place,
+            "selinux label is specified in config, but SELinux is disabled or not supported here",
+        );
+    }
+}
+
+fn plan_args(process: &spec::Process, place: &Pointer<'_>, problems: &mut Problems) -> Vec<CString> {
+    let args = process.args().as_deref().unwrap_or_default();
+    match args.first() {
+        None => problems.add(place, "args must not be empty: the first is the program"),
+        Some(program) if program.is_empty() => {
+            problems.add(&place.item(0), "is empty: the name of the program is expected");
+        }
+        Some(_) => {}
+    }
+    args.iter().enumerate().map(|(index, arg)| problems.text(&place.item(index), arg.as_str())).collect()
+}
+
+/// The environment, and whether `HOME` is to be looked up: where it is missing, or empty, as engines write it.
+fn plan_env(process: &spec::Process, place: &Pointer<'_>, problems: &mut Problems) -> (Vec<CString>, bool) {
+    let mut env = environment::plan(process.env().as_deref().unwrap_or_default(), place, problems);
+    let home_is_given = environment::value(&env, "HOME").is_some_and(|home| !home.is_empty());
+    if !home_is_given {
+        env.retain(|variable| variable.to_bytes() != b"HOME=");
+    }
+    (env, !home_is_given)
+}
+
+/// Where to look for a program, as execvp(3) does: a name with a slash stands for itself. An empty part of `PATH`
+/// is the working directory.
+fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
+    let name = program.to_bytes();
+    if name.contains(&b'/') || name.is_empty() {
+        return vec![program.clone()];
+    }
+    let path = environment::value(env, "PATH").unwrap_or(DEFAULT_PATH.as_bytes());
+    let in_directory = |directory: &[u8]| {
+        let directory = if directory.is_empty() { b"." } else { directory };
+        // No part has a NUL: both come from CStrings.
+        CString::new([directory, b"/", name].concat()).unwrap_or_default()
+    };
+    path.split(|byte| *byte == b':').map(in_directory).collect()
+}
+
+fn plan_cwd(cwd: &Path, place: &Pointer<'_>, problems: &mut Problems) -> CString {
+    if !cwd.is_absolute() {
+        problems.add(place, format!("Cwd must be an absolute path, not {cwd:?}"));
+    }
+    problems.path(place, cwd)
+}
+
+fn plan_user(
+    user: &spec::User,
+    context: &ProcessContext<'_>,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> UserPlan {
+    let namespaces = context.namespaces;
+    namespaces.check_uid(user.uid(), &place.key("uid"), problems);
+    namespaces.check_gid(user.gid(), &place.key("gid"), problems);
+    let groups = user.additional_gids().clone().unwrap_or_default();
+    let list = place.key("additionalGids");
+    for (index, gid) in groups.iter().enumerate() {
+        namespaces.check_gid(*gid, &list.item(index), problems);
+    }
+    let set_groups = context.host.setgroups && !maps_only_the_callers_group(context);
+    if !set_groups && !groups.is_empty() {
+        problems.add(&list, "cannot be set in a user namespace in which setgroups(2) is denied");
+    }
+    let umask = user.umask().unwrap_or(DEFAULT_UMASK);
+    if umask > 0o777 {
+        problems.add(&place.key("umask"), format!("{umask} is no mask: at most 511, which is 0777"));
+    }
+    UserPlan { uid: user.uid(), gid: user.gid(), groups, set_groups, umask }
+}
+
+/// Who has no privilege may map their own group, and gives up setgroups(2) for it (user_namespaces(7)).
+fn maps_only_the_callers_group(context: &ProcessContext<'_>) -> bool {
+    let own = |mapping: &super::IdMapping| mapping.outside == context.host.egid && mapping.count == 1;
+    context.namespaces.is_new(NamespaceKind::User)
+        && context.host.euid != 0
+        && matches!(context.namespaces.gid_mappings.as_slice(), [mapping] if own(mapping))
+}
+
+fn plan_rlimits(
+    rlimits: &[spec::PosixRlimit],
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Vec<RlimitPlan> {
+    let mut plans: Vec<RlimitPlan> = Vec::with_capacity(rlimits.len());
+    for (index, rlimit) in rlimits.iter().enumerate() {
+        let place = place.item(index);
+        let name = rlimit.typ();
+        let plan = RlimitPlan {
+            resource: resource(name),
+            soft: rlimit.soft(),
+            hard: rlimit.hard(),
+            item: u32::try_from(index).unwrap_or(u32::MAX),
+        };
+        if plan.soft > plan.hard {
+            let RlimitPlan { soft, hard, .. } = plan;
+            problems.add(&place, format!("the soft limit {soft} of {name} is above its hard limit {hard}"));
+        }
+        if plans.iter().any(|other| other.resource == plan.resource) {
+            problems.add(&place, format!("{name} is listed twice"));
+        } else {
+            plans.push(plan);
+        }
+    }
+    plans
+}
+
+/// Every limit: as the spec's types name it, as people do, and its number (getrlimit(2)).
+const RLIMITS: [(PosixRlimitType, &str, u32); 16] = [
+    (PosixRlimitType::RlimitCpu, "RLIMIT_CPU", libc::RLIMIT_CPU),
+    (PosixRlimitType::RlimitFsize, "RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
+    (PosixRlimitType::RlimitData, "RLIMIT_DATA", libc::RLIMIT_DATA),
+    (PosixRlimitType::RlimitStack, "RLIMIT_STACK", libc::RLIMIT_STACK),
+    (PosixRlimitType::RlimitCore, "RLIMIT_CORE", libc::RLIMIT_CORE),
+    (PosixRlimitType::RlimitRss, "RLIMIT_RSS", libc::RLIMIT_RSS),
+    (PosixRlimitType::RlimitNproc, "RLIMIT_NPROC", libc::RLIMIT_NPROC),
+    (PosixRlimitType::RlimitNofile, "RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
+    (PosixRlimitType::RlimitMemlock, "RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
+    (PosixRlimitType::RlimitAs, "RLIMIT_AS", libc::RLIMIT_AS),
+    (PosixRlimitType::RlimitLocks, "RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
+    (PosixRlimitType::RlimitSigpending, "RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
+    (PosixRlimitType::RlimitMsgqueue, "RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
+    (PosixRlimitType::RlimitNice, "RLIMIT_NICE", libc::RLIMIT_NICE),
+    (PosixRlimitType::RlimitRtprio, "RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
+    (PosixRlimitType::RlimitRttime, "RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
+];
+
+fn resource(name: PosixRlimitType) -> u32 {
+    RLIMITS.iter().find(|row| row.0 == name).map_or(u32::MAX, |row| row.2)
+}
+
+fn plan_oom_score_adj(score: Option<i32>, place: &Pointer<'_>, problems: &mut Problems) -> Option<i32> {
+    if let Some(score) = score.filter(|score| !(-1000..=1000).contains(score)) {
+        problems.add(place, format!("{score} is out of range: -1000 to 1000"));
+    }
+    score
+}
+
+fn plan_terminal(
+    process: &spec::Process,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Option<TerminalPlan> {
+    if !process.terminal().unwrap_or(false) {
+        // The spec: consoleSize is ignored without a terminal.
+        return None;
+    }
+    let size = process.console_size().unwrap_or_default();
+    let mut number = |key: &str, value: u64| {
+        u16::try_from(value).unwrap_or_else(|_| {
+            problems.add(&place.key(key), format!("{value} is more than a terminal can have, 65535"));
+            0
+        })
+    };
+    Some(TerminalPlan { rows: number("height", size.height()), columns: number("width", size.width()) })
+}
+
+/// Without no_new_privs the filter takes CAP_SYS_ADMIN, so it is installed before the capabilities go.
+fn plan_seccomp(
+    profile: Option<&LinuxSeccomp>,
+    no_new_privileges: bool,
+    problems: &mut Problems,
+) -> Option<SeccompPlan> {
+    let linux = Pointer::ROOT.key("linux");
+    match husk_seccomp::compile(profile?) {
+        Ok(program) => {
+            let point = if no_new_privileges {
+                SeccompPoint::LastBeforeExec
+            } else {
+                SeccompPoint::BeforeCapabilities
+            };
+            Some(SeccompPlan { program, point })
+        }
+        Err(found) => {
+            let found = found.into_iter().map(|problem| (problem.pointer, problem.message));
+            problems.extend_below(&linux.key("seccomp"), found);
+            None
+        }
+    }
+}
+
+fn plan_apparmor(
+    profile: Option<&str>,
+    host: &Host,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<u8>> {
+    let profile = profile.filter(|profile| !profile.is_empty())?;
+    if !host.apparmor {
+        // Without AppArmor everything is unconfined already.
+        if profile != "unconfined" {
+            problems.add(
+                place,
+                format!("AppArmor is not enabled on this host, so {profile:?} cannot be applied"),
+            );
+        }
+        return None;
+    }
+    let profile = problems.text(place, profile);
+    Some([b"exec ", profile.to_bytes()].concat())
+}
+
+impl RlimitPlan {
+    /// `RLIMIT_NOFILE`, say.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        RLIMITS.iter().find(|(_, _, number)| *number == self.resource).map_or("an unknown limit", |row| row.1)
+    }
 }

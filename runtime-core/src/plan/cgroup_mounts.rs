@@ -1,0 +1,152 @@
+//! A mount of type `cgroup`: what a container sees of its own cgroups (runtime-spec config.md, "Mounts";
+//! cgroups(7), cgroup_namespaces(7)).
+//!
+//! With a cgroup namespace of its own it gets the file system itself, since the kernel shows no more than the
+//! container's part. Without one it gets a bind mount of its own cgroup, and nothing above that. On a v1 or hybrid
+//! host there is one mount for each hierarchy, on a tmpfs.
+
+use super::{CgroupDirectory, NamespaceKind};
+use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID};
+use super::mounts::{MountAttributes, MountContext, MountPlan, MountSource, Parameter};
+use super::problems::{Pointer, Problems};
+use crate::host::CgroupLayout;
+use crate::spec;
+use std::ffi::CString;
+use std::path::Path;
+
+#[expect(clippy::too_many_arguments, reason = "one call, and every argument is its own thing")]
+pub(super) fn plan(
+    base: MountPlan,
+    target: &Path,
+    mount: &spec::Mount,
+    options: &MountOptions,
+    context: MountContext<'_>,
+    place: &Pointer<'_>,
+    plans: &mut Vec<MountPlan>,
+    problems: &mut Problems,
+) {
+    let own_namespace = context.namespaces.is_private(NamespaceKind::Cgroup);
+    let readonly = options.readonly == Some(true);
+    match context.cgroup.directories.as_slice() {
+        [] => {
+            // Also when the cgroup itself could not be planned, which is a problem of its own.
+            if context.host.cgroups == CgroupLayout::None {
+                problems.add(&place.key("type"), "this host has no cgroup file system mounted");
+            }
+        }
+        [directory] if directory.is_v2() => {
+            let mut plan = base;
+            if readonly {
+                plan.attributes.set_readonly(true);
+            }
+            plan.source = if own_namespace {
+                let source = mount.source().as_deref().unwrap_or(Path::new("cgroup"));
+                let source = problems.path(&place.key("source"), source);
+                let parameters = options.parameters.iter().map(|(_, parameter)| parameter.clone()).collect();
+                MountSource::Filesystem { fstype: c"cgroup2".to_owned(), source, parameters, copy_up: false }
+            } else {
+                refuse_parameters(options, place, problems);
+                bind(directory, place, problems)
+            };
+            plans.push(plan);
+        }
+        directories => {
+            refuse_parameters(options, place, problems);
+            plans.push(tmpfs(&base, readonly));
+            let hierarchies = || directories.iter().filter(|directory| !directory.is_v2());
+            for directory in hierarchies() {
+                let Some(name) = directory.mountpoint.file_name() else { continue };
+                let target = problems.path(place, &target.join(name));
+                let mut plan = MountPlan { target, ..base.clone() };
+                plan.source = if own_namespace {
+                    plan.attributes = MountAttributes { set: NOSUID | NODEV | NOEXEC, clear: 0 };
+                    of_controllers(directory)
+                } else {
+                    bind(directory, place, problems)
+                };
+                if readonly {
+                    plan.attributes.set_readonly(true);
+                }
+                plans.push(plan);
+            }
+            for directory in hierarchies() {
+                plans.extend(links(&base, target, directory, place, problems));
+            }
+        }
+    }
+}
+
+fn refuse_parameters(options: &MountOptions, place: &Pointer<'_>, problems: &mut Problems) {
+    for (index, parameter) in &options.parameters {
+        let key = parameter.key.to_string_lossy();
+        problems.add(
+            &place.key("options").item(*index),
+            format!(
+                "{key:?} cannot be applied: the cgroup mounts of this container are bind mounts or cgroup v1"
+            ),
+        );
+    }
+}
+
+fn bind(directory: &CgroupDirectory, place: &Pointer<'_>, problems: &mut Problems) -> MountSource {
+    MountSource::Bind { path: problems.path(place, &directory.path), recursive: false }
+}
+
+/// Holds the mount points; the hierarchies are mounted in it, so it can be sealed only at the end.
+fn tmpfs(base: &MountPlan, readonly: bool) -> MountPlan {
+    MountPlan {
+        source: MountSource::Filesystem {
+            fstype: c"tmpfs".to_owned(),
+            source: c"tmpfs".to_owned(),
+            parameters: vec![Parameter { key: c"mode".to_owned(), value: Some(c"755".to_owned()) }],
+            copy_up: false,
+        },
+        attributes: MountAttributes { set: NOSUID | NODEV | NOEXEC, clear: 0 },
+        recursive_attributes: MountAttributes::default(),
+        seal_readonly: readonly,
+        ..base.clone()
+    }
+}
+
+/// A v1 hierarchy is named by its controllers, or by its name where it has none.
+fn of_controllers(hierarchy: &CgroupDirectory) -> MountSource {
+    let text = |text: &str| CString::new(text).unwrap_or_default();
+    let mut source = c"cgroup".to_owned();
+    let parameters = hierarchy
+        .controllers
+        .iter()
+        .map(|controller| match controller.split_once('=') {
+            Some((key, name)) => {
+                source = text(name);
+                Parameter { key: text(key), value: Some(text(name)) }
+            }
+            None => Parameter { key: text(controller), value: None },
+        })
+        .collect();
+    MountSource::Filesystem { fstype: c"cgroup".to_owned(), source, parameters, copy_up: false }
+}
+
+/// Where `cpu,cpuacct` is one hierarchy, `cpu` and `cpuacct` lead to it.
+fn links<'a>(
+    base: &'a MountPlan,
+    target: &'a Path,
+    hierarchy: &'a CgroupDirectory,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Vec<MountPlan> {
+    let Some(directory) = hierarchy.mountpoint.file_name() else { return Vec::new() };
+    if hierarchy.controllers.len() < 2 {
+        return Vec::new();
+    }
+    let names = hierarchy.controllers.iter().filter(|name| directory != name.as_str() && !name.contains('='));
+    names
+        .map(|name| MountPlan {
+            target: problems.path(place, &target.join(name)),
+            source: MountSource::Symlink { text: problems.path(place, Path::new(directory)) },
+            attributes: MountAttributes::default(),
+            recursive_attributes: MountAttributes::default(),
+            propagation: Vec::new(),
+            ..base.clone()
+        })
+        .collect()
+}

@@ -1,0 +1,367 @@
+//! A plan for people and programs: one line a step, in the order in which it will happen.
+
+use super::mounts::MountAttributes;
+use super::{HookKind, HookPlan, MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
+use super::{capabilities, mount_options as attribute};
+use serde::{Serialize, Serializer};
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanLine {
+    /// Which.
+    #[serde(serialize_with = "by_name")]
+    pub step: Step,
+    /// What it will do.
+    pub text: String,
+    /// Where the config asks for it; empty for what every container gets.
+    pub pointer: String,
+}
+
+fn by_name<S: Serializer>(step: &Step, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&step.name())
+}
+
+impl Plan {
+    /// The plan, one line a step.
+    #[must_use]
+    pub fn lines(&self) -> Vec<PlanLine> {
+        let mut lines = Lines(Vec::new());
+        self.before_the_clone(&mut lines);
+        self.while_it_waits(&mut lines);
+        self.file_system(&mut lines);
+        self.settings(&mut lines);
+        self.identity(&mut lines);
+        self.handing_over(&mut lines);
+        lines.0
+    }
+
+    fn before_the_clone(&self, lines: &mut Lines) {
+        let rootfs = text(&self.rootfs.path);
+        lines.add(Step::OpenRootfs, "/root/path", format!("the root file system is {rootfs}"));
+        for mount in &self.mounts {
+            if let MountSource::Bind { path, recursive } = &mount.source {
+                let all = if *recursive { " and all mounts below it" } else { "" };
+                lines.add(Step::OpenSource, mount.pointer("source"), format!("open {}{all}", text(path)));
+            }
+        }
+        if let Some(terminal) = self.process.terminal {
+            let size = match (terminal.columns, terminal.rows) {
+                (0, 0) => String::new(),
+                (columns, rows) => format!(" of {columns} by {rows} characters"),
+            };
+            lines.add(Step::OpenConsole, "/process/terminal", format!("prepare to pass on a terminal{size}"));
+        }
+        let new: Vec<_> = self.namespaces.new.iter().map(|kind| kind.spec_name()).collect();
+        let text = if new.is_empty() {
+            "no new namespace".to_owned()
+        } else {
+            format!("new namespaces: {}", new.join(", "))
+        };
+        lines.add(Step::Clone, "/linux/namespaces", text);
+    }
+
+    fn while_it_waits(&self, lines: &mut Lines) {
+        let maps = [("uid", &self.namespaces.uid_mappings), ("gid", &self.namespaces.gid_mappings)];
+        for (kind, mappings) in maps {
+            for (index, mapping) in mappings.iter().enumerate() {
+                let (inside, outside, count) = (mapping.inside, mapping.outside, mapping.count);
+                let text = format!(
+                    "{count} {kind}s from {inside} in the container are those from {outside} outside"
+                );
+                lines.add(Step::WriteMaps, format!("/linux/{kind}Mappings/{index}"), text);
+            }
+        }
+        if let Some(score) = self.process.oom_score_adj {
+            lines.add(Step::OomScore, "/process/oomScoreAdj", format!("oom_score_adj is {score}"));
+        }
+        lines.hooks(Step::RuntimeHook, HookKind::Prestart, &self.hooks.prestart);
+        lines.hooks(Step::RuntimeHook, HookKind::CreateRuntime, &self.hooks.create_runtime);
+        for join in &self.namespaces.joined {
+            let text = format!("join the {} namespace {}", join.kind.spec_name(), text(&join.path));
+            lines.add(Step::JoinNamespace, format!("/linux/namespaces/{}/path", join.item), text);
+        }
+        if self.namespaces.is_private(NamespaceKind::User) {
+            lines.add(Step::BecomeRoot, "", "become uid 0 and gid 0 of the user namespace".to_owned());
+        }
+        for clock in String::from_utf8_lossy(&self.namespaces.time_offsets).lines() {
+            let text = format!("shift a clock by seconds and nanoseconds: {clock}");
+            lines.add(Step::TimeOffsets, "/linux/timeOffsets", text);
+        }
+        if let Some(name) = &self.session_keyring {
+            lines.add(Step::Keyring, "", format!("a session keyring {}", text(name)));
+        }
+    }
+
+    fn file_system(&self, lines: &mut Lines) {
+        for mount in &self.mounts {
+            lines.add(Step::Mount, format!("/mounts/{}", mount.item), mount.describe());
+        }
+        for node in &self.devices.nodes {
+            let pointer = node.item.map(|item| format!("/linux/devices/{item}")).unwrap_or_default();
+            let kind = match node.mode & libc::S_IFMT {
+                libc::S_IFBLK => "block device",
+                libc::S_IFIFO => "fifo",
+                _ => "character device",
+            };
+            let (path, major, minor) = (text(&node.path), node.major, node.minor);
+            let text = if self.devices.bind {
+                format!("{path}: the host's {kind} {major}:{minor}, bound")
+            } else {
+                format!(
+                    "{path}: {kind} {major}:{minor}, mode {:04o}, owner {}:{}",
+                    node.mode & 0o7777,
+                    node.uid,
+                    node.gid
+                )
+            };
+            lines.add(Step::Device, pointer, text);
+        }
+        for link in &self.devices.links {
+            lines.add(
+                Step::DeviceLink,
+                "",
+                format!("{} is a link to {}", text(&link.path), text(&link.text)),
+            );
+        }
+        lines.hooks(Step::CreateContainerHook, HookKind::CreateContainer, &self.hooks.create_container);
+        for (index, path) in self.masks.readonly.iter().enumerate() {
+            let pointer = format!("/linux/readonlyPaths/{index}");
+            lines.add(Step::ReadonlyPath, pointer, format!("{} is read-only, if it is there", text(path)));
+        }
+        for (index, path) in self.masks.masked.iter().enumerate() {
+            let pointer = format!("/linux/maskedPaths/{index}");
+            lines.add(Step::MaskedPath, pointer, format!("{} is hidden, if it is there", text(path)));
+        }
+        for mount in self.mounts.iter().filter(|mount| mount.seal_readonly) {
+            let text = format!("{} becomes read-only", text(&mount.target));
+            lines.add(Step::SealMounts, format!("/mounts/{}", mount.item), text);
+        }
+        if self.rootfs.readonly {
+            lines.add(Step::SealMounts, "/root/readonly", "the root becomes read-only".to_owned());
+        }
+        let how = if self.rootfs.no_pivot { "change the root with chroot" } else { "change the root" };
+        lines.add(Step::Pivot, "", how.to_owned());
+        if self.rootfs.propagation != 0 {
+            let text = format!("the root is {}", propagation(self.rootfs.propagation));
+            lines.add(Step::RootPropagation, "/linux/rootfsPropagation", text);
+        }
+    }
+
+    fn settings(&self, lines: &mut Lines) {
+        for sysctl in &self.sysctls {
+            let value = String::from_utf8_lossy(&sysctl.value);
+            let pointer = format!("/linux/sysctl/{}", super::problems::escaped(&sysctl.key));
+            lines.add(Step::Sysctl, pointer, format!("/proc/sys/{} is {value:?}", text(&sysctl.path)));
+        }
+        if let Some(name) = &self.hostname {
+            lines.add(Step::Hostname, "/hostname", format!("the host name is {}", text(name)));
+        }
+        if let Some(name) = &self.domainname {
+            lines.add(Step::Domainname, "/domainname", format!("the domain name is {}", text(name)));
+        }
+    }
+
+    fn identity(&self, lines: &mut Lines) {
+        let process = &self.process;
+        let set = |name: &str, bits: u64| {
+            let names = capabilities::names(bits);
+            format!(
+                "{name} capabilities: {}",
+                if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+            )
+        };
+        lines.add(
+            Step::BoundingSet,
+            "/process/capabilities/bounding",
+            set("bounding", process.capabilities.bounding),
+        );
+        let user = &process.user;
+        if user.set_groups {
+            let groups: Vec<_> = user.groups.iter().map(u32::to_string).collect();
+            let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
+            lines.add(
+                Step::Groups,
+                "/process/user/additionalGids",
+                format!("supplementary groups: {groups}"),
+            );
+        }
+        let text_of_user = format!("uid {}, gid {}, umask {:04o}", user.uid, user.gid, user.umask);
+        let seccomp = process.seccomp.as_ref();
+        let filter = |lines: &mut Lines, wanted: SeccompPoint| {
+            if let Some(seccomp) = seccomp.filter(|seccomp| seccomp.point == wanted) {
+                let text = format!("install the system call filter: {}", seccomp.program);
+                lines.add(Step::Seccomp, "/linux/seccomp", text);
+            }
+        };
+        filter(lines, SeccompPoint::BeforeCapabilities);
+        lines.add(Step::User, "/process/user", text_of_user);
+        for (name, bits) in [
+            ("permitted", process.capabilities.permitted),
+            ("effective", process.capabilities.effective),
+            ("inheritable", process.capabilities.inheritable),
+            ("ambient", process.capabilities.ambient),
+        ] {
+            lines.add(Step::Capabilities, format!("/process/capabilities/{name}"), set(name, bits));
+        }
+        if process.no_new_privileges {
+            let text = "execve(2) gives no new privileges from here on".to_owned();
+            lines.add(Step::NoNewPrivileges, "/process/noNewPrivileges", text);
+        }
+        if let Some(label) = &process.apparmor {
+            let text = format!("AppArmor at execve(2): {}", String::from_utf8_lossy(label));
+            lines.add(Step::SecurityLabel, "/process/apparmorProfile", text);
+        }
+        lines.add(Step::WorkingDirectory, "/process/cwd", format!("work in {}", text(&process.cwd)));
+        let candidates: Vec<_> = process.candidates.iter().map(|path| text(path)).collect();
+        lines.add(Step::FindExecutable, "/process/args/0", format!("look for {}", candidates.join(", ")));
+        if process.preserve_fds > 0 {
+            let text = format!("keep fds 3 to {}", 2 + u64::from(process.preserve_fds));
+            lines.add(Step::PreserveFds, "", text);
+        }
+    }
+
+    fn handing_over(&self, lines: &mut Lines) {
+        let process = &self.process;
+        for rlimit in &process.rlimits {
+            let text = format!("{}: soft {}, hard {}", rlimit.name(), limit(rlimit.soft), limit(rlimit.hard));
+            lines.add(Step::Limits, format!("/process/rlimits/{}", rlimit.item), text);
+        }
+        lines.add(Step::StartGate, "", "wait for start".to_owned());
+        lines.hooks(Step::StartContainerHook, HookKind::StartContainer, &self.hooks.start_container);
+        if let Some(seccomp) = process.seccomp.as_ref().filter(|s| s.point == SeccompPoint::LastBeforeExec) {
+            let text = format!("install the system call filter: {}", seccomp.program);
+            lines.add(Step::Seccomp, "/linux/seccomp", text);
+        }
+        let args: Vec<_> = process.args.iter().map(|arg| quoted(arg)).collect();
+        let home = if process.home_from_passwd { ", HOME from /etc/passwd" } else { "" };
+        let text = format!("{} with {} variables{home}", args.join(" "), process.env.len());
+        lines.add(Step::Exec, "/process/args", text);
+        lines.hooks(Step::Exec, HookKind::Poststart, &self.hooks.poststart);
+        lines.hooks(Step::Exec, HookKind::Poststop, &self.hooks.poststop);
+    }
+}
+
+/// The lines, numbered from 1.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, line) in self.lines().iter().enumerate() {
+            write!(f, "{:>3}  {:<22} {}", index + 1, line.step.name(), line.text)?;
+            if !line.pointer.is_empty() {
+                write!(f, "  ({})", line.pointer)?;
+            }
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+struct Lines(Vec<PlanLine>);
+
+impl Lines {
+    fn add(&mut self, step: Step, pointer: impl Into<String>, text: String) {
+        self.0.push(PlanLine { step, text, pointer: pointer.into() });
+    }
+
+    fn hooks(&mut self, step: Step, kind: HookKind, hooks: &[HookPlan]) {
+        for hook in hooks {
+            let args: Vec<_> = hook.args.iter().map(|arg| quoted(arg)).collect();
+            let timeout = hook.timeout.map(|time| format!(", for at most {time:?}")).unwrap_or_default();
+            let text = format!("{} hook {}: {}{timeout}", kind.key(), text(&hook.path), args.join(" "));
+            self.add(step, format!("/hooks/{}/{}", kind.key(), hook.item), text);
+        }
+    }
+}
+
+impl MountPlan {
+    fn pointer(&self, field: &str) -> String {
+        format!("/mounts/{}/{field}", self.item)
+    }
+
+    fn describe(&self) -> String {
+        let target = text(&self.target);
+        let mut words = match &self.source {
+            MountSource::Bind { path, recursive: false } => format!("{target}: bind {}", text(path)),
+            MountSource::Bind { path, recursive: true } => format!("{target}: bind all of {}", text(path)),
+            MountSource::Filesystem { fstype, source, parameters, copy_up } => {
+                let parameters: Vec<_> = parameters
+                    .iter()
+                    .map(|parameter| match &parameter.value {
+                        Some(value) => format!("{}={}", text(&parameter.key), text(value)),
+                        None => text(&parameter.key),
+                    })
+                    .collect();
+                let mut words = format!("{target}: {} from {:?}", text(fstype), text(source));
+                if !parameters.is_empty() {
+                    words += &format!(" with {}", parameters.join(","));
+                }
+                if *copy_up {
+                    words += ", filled with what the root has there";
+                }
+                words
+            }
+            MountSource::Symlink { text: link } => return format!("{target}: a link to {}", text(link)),
+            MountSource::Existing => format!("{target}: change what is mounted"),
+        };
+        words += &attributes("", self.attributes);
+        words += &attributes("all below ", self.recursive_attributes);
+        for flags in &self.propagation {
+            words += &format!(", {}", propagation(*flags));
+        }
+        words
+    }
+}
+
+/// `, +nosuid -noexec`.
+fn attributes(prefix: &str, attributes: MountAttributes) -> String {
+    let names = [
+        (attribute::RDONLY, "readonly"),
+        (attribute::NOSUID, "nosuid"),
+        (attribute::NODEV, "nodev"),
+        (attribute::NOEXEC, "noexec"),
+        (attribute::NODIRATIME, "nodiratime"),
+        (attribute::NOSYMFOLLOW, "nosymfollow"),
+    ];
+    let mut words: Vec<String> = Vec::new();
+    for (bit, name) in names {
+        if attributes.set & bit != 0 {
+            words.push(format!("+{name}"));
+        } else if attributes.clear & bit != 0 {
+            words.push(format!("-{name}"));
+        }
+    }
+    if attributes.clear & attribute::ATIME_MASK != 0 {
+        words.push(match attributes.set & attribute::ATIME_MASK {
+            attribute::NOATIME => "noatime".to_owned(),
+            attribute::STRICTATIME => "strictatime".to_owned(),
+            _ => "relatime".to_owned(),
+        });
+    }
+    if words.is_empty() { String::new() } else { format!(", {prefix}{}", words.join(" ")) }
+}
+
+fn propagation(flags: u64) -> String {
+    let kind = match flags & !libc::MS_REC {
+        libc::MS_SHARED => "shared",
+        libc::MS_SLAVE => "slave",
+        libc::MS_PRIVATE => "private",
+        _ => "unbindable",
+    };
+    if flags & libc::MS_REC != 0 { format!("{kind} to the last mount below") } else { kind.to_owned() }
+}
+
+fn limit(value: u64) -> String {
+    if value == libc::RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() }
+}
+
+fn text(bytes: &CStr) -> String {
+    bytes.to_string_lossy().into_owned()
+}
+
+/// As a shell would take it.
+fn quoted(arg: &CString) -> String {
+    let arg = text(arg);
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+}

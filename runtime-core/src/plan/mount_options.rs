@@ -1,0 +1,363 @@
+//! One table: what each mount option means (runtime-spec config.md, "Linux mount options"; mount(8)).
+//!
+//! mount(2) mixed three kinds of flags in one word. The newer calls keep them apart, and so does this table: those
+//! of the file system (its superblock, set with fsconfig(2)), those of one mount of it (mount_setattr(2)), and the
+//! propagation type. An option that is not in the table is a parameter of the file system itself, `size=64k` say.
+
+use super::mounts::{MountAttributes, Parameter};
+use super::problems::{Pointer, Problems};
+use std::ffi::CString;
+
+/// `MOUNT_ATTR_RDONLY`, from linux/mount.h.
+pub(crate) const RDONLY: u64 = 0x0000_0001;
+/// `MOUNT_ATTR_NOSUID`.
+pub(crate) const NOSUID: u64 = 0x0000_0002;
+/// `MOUNT_ATTR_NODEV`.
+pub(crate) const NODEV: u64 = 0x0000_0004;
+/// `MOUNT_ATTR_NOEXEC`.
+pub(crate) const NOEXEC: u64 = 0x0000_0008;
+/// `MOUNT_ATTR__ATIME`: the mask of the access-time mode, which is a number and not a set of bits.
+pub(crate) const ATIME_MASK: u64 = 0x0000_0070;
+/// `MOUNT_ATTR_RELATIME`: the mode that the kernel takes unless told otherwise.
+pub(crate) const RELATIME: u64 = 0x0000_0000;
+/// `MOUNT_ATTR_NOATIME`.
+pub(crate) const NOATIME: u64 = 0x0000_0010;
+/// `MOUNT_ATTR_STRICTATIME`.
+pub(crate) const STRICTATIME: u64 = 0x0000_0020;
+/// `MOUNT_ATTR_NODIRATIME`.
+pub(crate) const NODIRATIME: u64 = 0x0000_0080;
+/// `MOUNT_ATTR_NOSYMFOLLOW`.
+pub(crate) const NOSYMFOLLOW: u64 = 0x0020_0000;
+
+/// The three modes of access times, which `mount` options switch on and off one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Atime {
+    Relative,
+    Never,
+    Strict,
+}
+
+impl Atime {
+    const fn attribute(self) -> u64 {
+        match self {
+            Atime::Relative => RELATIME,
+            Atime::Never => NOATIME,
+            Atime::Strict => STRICTATIME,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Says what holds anyway.
+    Nothing,
+    /// A bit of this mount: on.
+    Set(u64),
+    /// A bit of this mount: off.
+    Clear(u64),
+    /// A mode of access times, on or off.
+    Atime(Atime, bool),
+    /// A bit of this mount and of all below: on.
+    SetAll(u64),
+    /// Likewise: off.
+    ClearAll(u64),
+    /// A mode of access times of this mount and of all below.
+    AtimeAll(Atime),
+    /// A flag of the file system, by its fsconfig(2) key.
+    Superblock,
+    /// `ro` and `rw`: of the mount, and of the file system where it is new.
+    Readonly(bool),
+    /// A propagation type.
+    Propagation(u64),
+    Bind {
+        recursive: bool,
+    },
+    Remount,
+    CopyUp,
+    /// Known, and refused by name.
+    Refused(&'static str),
+}
+
+/// Sorted by name.
+#[rustfmt::skip]
+const TABLE: &[(&str, Effect)] = {
+    use Effect::*;
+    &[
+        ("async", Superblock),
+        ("atime", Atime(self::Atime::Never, false)),
+        ("bind", Bind { recursive: false }),
+        ("defaults", Nothing),
+        ("dev", Clear(NODEV)),
+        ("diratime", Clear(NODIRATIME)),
+        ("dirsync", Superblock),
+        ("exec", Clear(NOEXEC)),
+        ("idmap", Refused("mounts with id mappings (\"idmap\")")),
+        // The file systems that have change counters keep them always; no call that makes mounts can say it.
+        ("iversion", Nothing),
+        ("lazytime", Superblock),
+        // fsopen(2) reports into its own fd, never into the kernel's log.
+        ("loud", Nothing),
+        ("mand", Superblock),
+        ("noatime", Atime(self::Atime::Never, true)),
+        ("nodev", Set(NODEV)),
+        ("nodiratime", Set(NODIRATIME)),
+        ("noexec", Set(NOEXEC)),
+        ("noiversion", Nothing),
+        ("nolazytime", Superblock),
+        ("nomand", Superblock),
+        ("norelatime", Atime(self::Atime::Relative, false)),
+        ("nostrictatime", Atime(self::Atime::Strict, false)),
+        ("nosuid", Set(NOSUID)),
+        ("nosymfollow", Set(NOSYMFOLLOW)),
+        ("private", Propagation(libc::MS_PRIVATE)),
+        ("ratime", AtimeAll(self::Atime::Relative)),
+        ("rbind", Bind { recursive: true }),
+        ("rdev", ClearAll(NODEV)),
+        ("rdiratime", ClearAll(NODIRATIME)),
+        ("relatime", Atime(self::Atime::Relative, true)),
+        ("remount", Remount),
+        ("rexec", ClearAll(NOEXEC)),
+        ("ridmap", Refused("mounts with id mappings (\"ridmap\")")),
+        ("rnoatime", AtimeAll(self::Atime::Never)),
+        ("rnodev", SetAll(NODEV)),
+        ("rnodiratime", SetAll(NODIRATIME)),
+        ("rnoexec", SetAll(NOEXEC)),
+        ("rnorelatime", AtimeAll(self::Atime::Relative)),
+        ("rnostrictatime", AtimeAll(self::Atime::Relative)),
+        ("rnosuid", SetAll(NOSUID)),
+        ("rnosymfollow", SetAll(NOSYMFOLLOW)),
+        ("ro", Readonly(true)),
+        ("rprivate", Propagation(libc::MS_PRIVATE | libc::MS_REC)),
+        ("rrelatime", AtimeAll(self::Atime::Relative)),
+        ("rro", SetAll(RDONLY)),
+        ("rrw", ClearAll(RDONLY)),
+        ("rshared", Propagation(libc::MS_SHARED | libc::MS_REC)),
+        ("rslave", Propagation(libc::MS_SLAVE | libc::MS_REC)),
+        ("rstrictatime", AtimeAll(self::Atime::Strict)),
+        ("rsuid", ClearAll(NOSUID)),
+        ("rsymfollow", ClearAll(NOSYMFOLLOW)),
+        ("runbindable", Propagation(libc::MS_UNBINDABLE | libc::MS_REC)),
+        ("rw", Readonly(false)),
+        ("shared", Propagation(libc::MS_SHARED)),
+        ("silent", Nothing),
+        ("slave", Propagation(libc::MS_SLAVE)),
+        ("strictatime", Atime(self::Atime::Strict, true)),
+        ("suid", Clear(NOSUID)),
+        ("symfollow", Clear(NOSYMFOLLOW)),
+        ("sync", Superblock),
+        ("tmpcopyup", CopyUp),
+        ("unbindable", Propagation(libc::MS_UNBINDABLE)),
+    ]
+};
+
+fn effect(option: &str) -> Option<Effect> {
+    let index = TABLE.binary_search_by(|(name, _)| (*name).cmp(option)).ok()?;
+    Some(TABLE[index].1)
+}
+
+/// Every option that is understood and not refused, sorted: what `husk features` lists.
+pub(crate) fn known() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter(|(_, effect)| !matches!(effect, Effect::Refused(_))).map(|(name, _)| *name)
+}
+
+/// The propagation type of that name, for `rootfsPropagation`.
+pub(crate) fn propagation(name: &str) -> Option<u64> {
+    match effect(name) {
+        Some(Effect::Propagation(flags)) => Some(flags),
+        _ => None,
+    }
+}
+
+/// What the options of one mount say, sorted by kind.
+#[derive(Debug, Default)]
+pub(super) struct MountOptions {
+    /// `bind` or `rbind`: the latter as `true`.
+    pub(super) bind: Option<bool>,
+    pub(super) remount: bool,
+    pub(super) copy_up: bool,
+    /// `ro` or `rw`, when either is given.
+    pub(super) readonly: Option<bool>,
+    /// Of this mount; `ro` and `rw` are not in it.
+    pub(super) attributes: MountAttributes,
+    pub(super) recursive_attributes: MountAttributes,
+    pub(super) propagation: Vec<u64>,
+    /// Flags and parameters of the file system, each with its index; `ro` and `rw` are not in it.
+    pub(super) parameters: Vec<(usize, Parameter)>,
+}
+
+impl MountOptions {
+    /// Reads a list of options, from left to right; of contradicting ones the last wins.
+    pub(super) fn read(options: &[String], place: &Pointer<'_>, problems: &mut Problems) -> MountOptions {
+        let mut read = MountOptions::default();
+        let mut atime = AtimeSwitches::default();
+        for (index, option) in options.iter().enumerate() {
+            match effect(option) {
+                Some(Effect::Nothing) => {}
+                Some(Effect::Set(bit)) => read.attributes.switch(bit, true),
+                Some(Effect::Clear(bit)) => read.attributes.switch(bit, false),
+                Some(Effect::Atime(mode, on)) => atime.switch(mode, on),
+                Some(Effect::SetAll(bit)) => read.recursive_attributes.switch(bit, true),
+                Some(Effect::ClearAll(bit)) => read.recursive_attributes.switch(bit, false),
+                Some(Effect::AtimeAll(mode)) => read.recursive_attributes.set_atime(mode),
+                Some(Effect::Readonly(on)) => read.readonly = Some(on),
+                Some(Effect::Propagation(flags)) => read.propagation.push(flags),
+                Some(Effect::Bind { recursive }) => {
+                    read.bind = Some(recursive || read.bind == Some(true));
+                }
+                Some(Effect::Remount) => read.remount = true,
+                Some(Effect::CopyUp) => read.copy_up = true,
+                Some(Effect::Refused(what)) => problems.unsupported(&place.item(index), what),
+                Some(Effect::Superblock) => {
+                    let key = CString::new(option.as_str()).unwrap_or_default();
+                    read.parameters.push((index, Parameter { key, value: None }));
+                }
+                None => read.parameter(option, &place.item(index), index, problems),
+            }
+        }
+        if let Some(mode) = atime.mode() {
+            read.attributes.set_atime(mode);
+        }
+        read
+    }
+
+    fn parameter(&mut self, option: &str, place: &Pointer<'_>, index: usize, problems: &mut Problems) {
+        // Commas separate options on a command line; engines pass several in one string now and then.
+        for part in split_at_commas(option).filter(|part| !part.is_empty()) {
+            let (key, value) = match part.split_once('=') {
+                Some((key, value)) => (key, Some(problems.text(place, value))),
+                None => (part, None),
+            };
+            if key.is_empty() {
+                problems.add(place, format!("{option:?} has no name before \"=\""));
+                continue;
+            }
+            let key = problems.text(place, key);
+            self.parameters.push((index, Parameter { key, value }));
+        }
+    }
+}
+
+/// Splits at commas, but for those after a backslash (overlay's paths) and those between quotes (SELinux contexts).
+fn split_at_commas(text: &str) -> impl Iterator<Item = &str> {
+    let (mut escaped, mut quoted) = (false, false);
+    text.split(move |c| {
+        let splits = c == ',' && !escaped && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        splits
+    })
+}
+
+impl MountAttributes {
+    fn switch(&mut self, bit: u64, on: bool) {
+        let (to, from) = if on { (&mut self.set, &mut self.clear) } else { (&mut self.clear, &mut self.set) };
+        *to |= bit;
+        *from &= !bit;
+    }
+
+    /// mount_setattr(2): the whole mask has to be cleared for a mode to be set.
+    fn set_atime(&mut self, mode: Atime) {
+        self.set = self.set & !ATIME_MASK | mode.attribute();
+        self.clear |= ATIME_MASK;
+    }
+
+    /// Read-only, or writable.
+    pub(super) fn set_readonly(&mut self, readonly: bool) {
+        self.switch(RDONLY, readonly);
+    }
+}
+
+/// mount(2) takes the modes as three independent flags and then lets one win; options are written with that in mind.
+#[derive(Debug, Default)]
+struct AtimeSwitches {
+    relative: Option<bool>,
+    never: Option<bool>,
+    strict: Option<bool>,
+}
+
+impl AtimeSwitches {
+    fn switch(&mut self, mode: Atime, on: bool) {
+        let switch = match mode {
+            Atime::Relative => &mut self.relative,
+            Atime::Never => &mut self.never,
+            Atime::Strict => &mut self.strict,
+        };
+        *switch = Some(on);
+    }
+
+    /// Strict wins over never, never over relative, as in mount(2). Switching a mode off means the kernel's
+    /// default; `norelatime` alone says nothing, since there is no default other than relatime.
+    fn mode(&self) -> Option<Atime> {
+        match (self.strict, self.never, self.relative) {
+            (Some(true), _, _) => Some(Atime::Strict),
+            (_, Some(true), _) => Some(Atime::Never),
+            (Some(false), _, _) | (_, Some(false), _) | (_, _, Some(true)) => Some(Atime::Relative),
+            (None, None, _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &[&str]) -> MountOptions {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut problems = Problems::new();
+        let read = MountOptions::read(&options, &Pointer::ROOT, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        read
+    }
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn the_last_of_contradicting_options_wins() {
+        assert_eq!(read(&["nosuid", "suid"]).attributes, MountAttributes { set: 0, clear: NOSUID });
+        assert_eq!(read(&["suid", "nosuid"]).attributes, MountAttributes { set: NOSUID, clear: 0 });
+        assert_eq!(read(&["ro", "rw"]).readonly, Some(false));
+    }
+
+    #[test]
+    fn access_times_are_one_mode() {
+        let atime = |options: &[&str]| {
+            let MountAttributes { set, clear } = read(options).attributes;
+            (clear & ATIME_MASK != 0).then_some(set & ATIME_MASK)
+        };
+        assert_eq!(atime(&["noatime"]), Some(NOATIME));
+        assert_eq!(atime(&["noatime", "relatime"]), Some(NOATIME));
+        assert_eq!(atime(&["noatime", "strictatime"]), Some(STRICTATIME));
+        assert_eq!(atime(&["noatime", "atime"]), Some(RELATIME));
+        assert_eq!(atime(&["norelatime"]), None);
+        assert_eq!(atime(&["nodiratime"]), None);
+    }
+
+    #[test]
+    fn recursive_access_times_clear_the_mask() {
+        let attributes = read(&["rnoatime", "rro"]).recursive_attributes;
+        assert_eq!(attributes, MountAttributes { set: NOATIME | RDONLY, clear: ATIME_MASK });
+    }
+
+    #[test]
+    fn what_is_unknown_belongs_to_the_file_system() {
+        let parameters = read(&["mode=755", "nr_inodes=1k,huge=never", "newinstance"]).parameters;
+        let text: Vec<_> = parameters
+            .iter()
+            .map(|(index, p)| {
+                (*index, p.key.to_str().unwrap(), p.value.as_ref().map(|v| v.to_str().unwrap()))
+            })
+            .collect();
+        assert_eq!(
+            text,
+            [
+                (0, "mode", Some("755")),
+                (1, "nr_inodes", Some("1k")),
+                (1, "huge", Some("never")),
+                (2, "newinstance", None)
+            ]
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! What this version does not do is refused by name: a field that is silently dropped is a container that is not
+//! what was asked for. Each field that comes to be supported leaves this file.
+
+use super::problems::{Pointer, Problems};
+use super::process::refuse_selinux;
+use crate::host::Host;
+use crate::spec::{Linux, Spec};
+
+/// Sections and fields outside `/process`, whose own are refused where it is planned.
+pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Problems) {
+    let root = Pointer::ROOT;
+    let sections = [
+        ("solaris", spec.solaris().is_some()),
+        ("windows", spec.windows().is_some()),
+        ("vm", spec.vm().is_some()),
+        ("zos", spec.zos().is_some()),
+    ];
+    for (key, _) in sections.iter().filter(|(_, given)| *given) {
+        problems.add(&root.key(key), "not supported: husk runs Linux containers, without a virtual machine");
+    }
+
+    let place = root.key("linux");
+    if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) {
+        problems.unsupported(&place.key("netDevices"), "moving network devices into the container");
+    }
+    if linux.intel_rdt().is_some() {
+        problems.unsupported(&place.key("intelRdt"), "cache and memory bandwidth allocation (resctrl)");
+    }
+    if linux.memory_policy().is_some() {
+        problems.unsupported(&place.key("memoryPolicy"), "a NUMA memory policy");
+    }
+    if linux.personality().is_some() {
+        problems.unsupported(&place.key("personality"), "an execution domain");
+    }
+    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) {
+        refuse_selinux(host, &place.key("mountLabel"), problems);
+    }
+}
