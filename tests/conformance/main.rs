@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod bad_config;
+mod cgroups;
 mod default_config;
+mod devices;
 mod errors;
 mod exec;
+mod freezer;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
         terminal::cases,
         namespaces::cases,
         mounts::cases,
+        devices::cases,
+        cgroups::cases,
+        freezer::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
