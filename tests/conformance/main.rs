@@ -9,10 +9,13 @@ mod devices;
 mod errors;
 mod exec;
 mod freezer;
+mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod outputs;
 mod process;
+mod seccomp;
 mod terminal;
 
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
         devices::cases,
         cgroups::cases,
         freezer::cases,
+        hooks::cases,
+        seccomp::cases,
+        outputs::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())

@@ -1,0 +1,322 @@
+//! Seccomp filters, by what the kernel then does.
+
+use husk_conformance::suite::Case;
+use husk_conformance::{Container, Lab, Outcome, case};
+use serde_json::{Value, json};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(errno_is_given),
+        case!(errno_is_the_rules_own),
+        case!(errno_of_the_default),
+        case!(kill_process_ends_it),
+        case!(kill_thread_ends_it),
+        case!(trap_ends_it),
+        case!(trace_without_a_tracer),
+        case!(log_allows),
+        case!(unknown_names_are_skipped),
+        case!(first_process_is_filtered),
+        case!(exec_is_filtered),
+        case!(without_no_new_privileges),
+        case!(operators_compare),
+        case!(conditions_are_all_needed),
+        case!(same_argument_twice_is_either),
+        case!(rules_of_one_call_add_up),
+        case!(other_architectures),
+        case!(flags_are_taken, lacks "runc 1.1": "takes no flags"),
+        case!(no_filter_without_a_profile),
+    ]
+}
+
+/// Allows everything but what `rules` say.
+fn allow_but(container: &mut Container<'_>, rules: Value) {
+    container.config.writable();
+    container.config.put("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
+}
+
+fn refuse_mkdir(action: &str) -> Value {
+    json!([{"names": ["mkdir", "mkdirat"], "action": action}])
+}
+
+fn errno_is_given(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_ERRNO"));
+    container
+        .run_sh("mkdir /new; touch /file && echo others")?
+        .ok()
+        .prints("others")
+        .says(&["Operation not permitted"]);
+    assert!(!container.has("/new"));
+    container.nothing_left()
+}
+
+fn errno_is_the_rules_own(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38});
+    allow_but(&mut container, json!([rule]));
+    container.run_sh("mkdir /new")?.exits(1).says(&["Function not implemented"]);
+    Ok(())
+}
+
+/// A profile the other way round: the default refuses, and one rule allows what a shell needs.
+fn errno_of_the_default(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let allowed = json!([
+        "access",
+        "arch_prctl",
+        "brk",
+        "capget",
+        "capset",
+        "chdir",
+        "chmod",
+        "clone",
+        "clone3",
+        "close",
+        "close_range",
+        "dup",
+        "dup2",
+        "dup3",
+        "epoll_create1",
+        "epoll_ctl",
+        "epoll_pwait",
+        "eventfd2",
+        "execve",
+        "exit",
+        "exit_group",
+        "faccessat",
+        "faccessat2",
+        "fchdir",
+        "fchown",
+        "fcntl",
+        "fork",
+        "fstat",
+        "fstatfs",
+        "futex",
+        "getcwd",
+        "getdents64",
+        "getegid",
+        "geteuid",
+        "getgid",
+        "getpgid",
+        "getpid",
+        "getppid",
+        "getrandom",
+        "gettid",
+        "getuid",
+        "ioctl",
+        "kill",
+        "lseek",
+        "lstat",
+        "madvise",
+        "mmap",
+        "mprotect",
+        "munmap",
+        "nanosleep",
+        "newfstatat",
+        "open",
+        "openat",
+        "openat2",
+        "pipe",
+        "pipe2",
+        "poll",
+        "prctl",
+        "prlimit64",
+        "read",
+        "readlink",
+        "readlinkat",
+        "rseq",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "rt_sigreturn",
+        "sched_getaffinity",
+        "sched_yield",
+        "seccomp",
+        "sendfile",
+        "set_robust_list",
+        "set_tid_address",
+        "setgid",
+        "setgroups",
+        "setsid",
+        "setuid",
+        "sigaltstack",
+        "stat",
+        "statfs",
+        "statx",
+        "sysinfo",
+        "tgkill",
+        "umask",
+        "uname",
+        "vfork",
+        "wait4",
+        "write",
+        "writev"
+    ]);
+    let rules = json!([{"names": allowed, "action": "SCMP_ACT_ALLOW"}]);
+    let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules});
+    container.config.writable().put("/linux/seccomp", profile);
+    container.run_sh("echo fine; mkdir /new")?.exits(1).prints("fine").says(&["Operation not permitted"]);
+    Ok(())
+}
+
+/// The status of a process that ended by SIGSYS.
+const SIGSYS: i32 = 128 + 31;
+
+fn mkdir_ends_with(lab: &Lab, action: &str, code: i32) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir(action));
+    container.run_sh("mkdir /new; echo $?")?.ok().prints(&code.to_string());
+    assert!(!container.has("/new"));
+    container.nothing_left()
+}
+
+fn kill_process_ends_it(lab: &Lab) -> Outcome {
+    mkdir_ends_with(lab, "SCMP_ACT_KILL_PROCESS", SIGSYS)
+}
+
+fn kill_thread_ends_it(lab: &Lab) -> Outcome {
+    mkdir_ends_with(lab, "SCMP_ACT_KILL_THREAD", SIGSYS)?;
+    mkdir_ends_with(lab, "SCMP_ACT_KILL", SIGSYS)
+}
+
+fn trap_ends_it(lab: &Lab) -> Outcome {
+    mkdir_ends_with(lab, "SCMP_ACT_TRAP", SIGSYS)
+}
+
+/// With nobody tracing the call fails with ENOSYS.
+fn trace_without_a_tracer(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_TRACE"));
+    container.run_sh("mkdir /new")?.exits(1).says(&["Function not implemented"]);
+    Ok(())
+}
+
+fn log_allows(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_LOG"));
+    container.run_sh("mkdir /new && echo made")?.ok().prints("made");
+    Ok(())
+}
+
+fn unknown_names_are_skipped(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let names = json!(["no_such_call", "mkdir", "mkdirat"]);
+    allow_but(&mut container, json!([{"names": names, "action": "SCMP_ACT_ERRNO"}]));
+    container.run_sh("mkdir /new")?.exits(1).says(&["Operation not permitted"]);
+    Ok(())
+}
+
+fn first_process_is_filtered(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_KILL_PROCESS"));
+    container.config.args(&["/bin/mkdir", "/new"]);
+    container.run()?.exits(SIGSYS);
+    container.config.args(&["/bin/cat", "/proc/self/status"]);
+    let status = container.run()?.ok();
+    assert_eq!((status.value("Seccomp:"), status.value("Seccomp_filters:")), ("2", "1"));
+    container.nothing_left()
+}
+
+fn exec_is_filtered(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_ERRNO"));
+    container.up()?;
+    container.exec(&[], &["/bin/mkdir", "/new"])?.exits(1).says(&["Operation not permitted"]);
+    let status = container.exec(&[], &["/bin/cat", "/proc/self/status"])?.ok();
+    assert_eq!((status.value("Seccomp:"), status.value("Seccomp_filters:")), ("2", "1"));
+    Ok(())
+}
+
+/// Then the filter goes in while the capabilities are still there, and has to let the runtime finish.
+fn without_no_new_privileges(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_ERRNO"));
+    container.config.put("/process/noNewPrivileges", json!(false));
+    container.config.put("/process/user", json!({"uid": 1000, "gid": 1000}));
+    let status = container
+        .run_sh("cat /proc/self/status; mkdir /dev/shm/new")?
+        .exits(1)
+        .says(&["Operation not permitted"]);
+    assert_eq!((status.value("Seccomp:"), status.value("NoNewPrivs:")), ("2", "0"));
+    assert_eq!(status.value("CapEff:"), "0000000000000000");
+    Ok(())
+}
+
+/// `truncate` gives a file the length of 4, 5 and 6 bytes, which is ftruncate's argument 1. Prints what was refused.
+const TRY_LENGTHS: &str = "for n in 4 5 6; do truncate -s $n /file 2>/dev/null || echo -n $n; done; true";
+
+fn refused_lengths(lab: &Lab, rules: Value, refused: &str) -> Outcome {
+    let mut container = lab.container()?;
+    let shown = rules.to_string();
+    allow_but(&mut container, rules);
+    let finished = container.run_sh(TRY_LENGTHS)?.ok();
+    assert_eq!(finished.stdout, refused, "{shown}: {finished}");
+    Ok(())
+}
+
+fn length_rule(args: Value) -> Value {
+    json!({"names": ["ftruncate"], "action": "SCMP_ACT_ERRNO", "args": args})
+}
+
+fn operators_compare(lab: &Lab) -> Outcome {
+    for (op, value, mask_result, refused) in [
+        ("SCMP_CMP_EQ", 5, 0, "5"),
+        ("SCMP_CMP_NE", 5, 0, "46"),
+        ("SCMP_CMP_LT", 5, 0, "4"),
+        ("SCMP_CMP_LE", 5, 0, "45"),
+        ("SCMP_CMP_GT", 5, 0, "6"),
+        ("SCMP_CMP_GE", 5, 0, "56"),
+        // The lowest two bits of the argument have to be 10 in binary.
+        ("SCMP_CMP_MASKED_EQ", 3, 2, "6"),
+    ] {
+        let arg = json!({"index": 1, "value": value, "valueTwo": mask_result, "op": op});
+        refused_lengths(lab, json!([length_rule(json!([arg]))]), refused)?;
+    }
+    Ok(())
+}
+
+fn conditions_are_all_needed(lab: &Lab) -> Outcome {
+    let any_file = json!({"index": 0, "value": 0, "op": "SCMP_CMP_GE"});
+    let no_file = json!({"index": 0, "value": 1000, "op": "SCMP_CMP_EQ"});
+    let five = json!({"index": 1, "value": 5, "op": "SCMP_CMP_EQ"});
+    refused_lengths(lab, json!([length_rule(json!([any_file, five]))]), "5")?;
+    refused_lengths(lab, json!([length_rule(json!([no_file, five]))]), "")
+}
+
+/// libseccomp takes an argument once a rule; the conditions then become a rule each.
+fn same_argument_twice_is_either(lab: &Lab) -> Outcome {
+    let four = json!({"index": 1, "value": 4, "op": "SCMP_CMP_EQ"});
+    let six = json!({"index": 1, "value": 6, "op": "SCMP_CMP_EQ"});
+    refused_lengths(lab, json!([length_rule(json!([four, six]))]), "46")
+}
+
+fn rules_of_one_call_add_up(lab: &Lab) -> Outcome {
+    let rule = |value: u64| length_rule(json!([{"index": 1, "value": value, "op": "SCMP_CMP_EQ"}]));
+    refused_lengths(lab, json!([rule(4), rule(5)]), "45")
+}
+
+fn other_architectures(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_ERRNO"));
+    let architectures =
+        json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]);
+    container.config.put("/linux/seccomp/architectures", architectures);
+    container.run_sh("echo fine; mkdir /new")?.exits(1).prints("fine").says(&["Operation not permitted"]);
+    Ok(())
+}
+
+fn flags_are_taken(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    allow_but(&mut container, refuse_mkdir("SCMP_ACT_ERRNO"));
+    let flags =
+        json!(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]);
+    container.config.put("/linux/seccomp/flags", flags);
+    container.run_sh("mkdir /new")?.exits(1).says(&["Operation not permitted"]);
+    Ok(())
+}
+
+fn no_filter_without_a_profile(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let status = container.run_sh("cat /proc/self/status")?.ok();
+    assert_eq!((status.value("Seccomp:"), status.value("Seccomp_filters:")), ("0", "0"));
+    Ok(())
+}
