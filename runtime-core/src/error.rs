@@ -140,6 +140,12 @@ impl Error {
         self
     }
 
+    /// The same error with more behind its sentence.
+    pub(crate) fn followed_by(mut self, text: &str) -> Error {
+        self.0.message.push_str(text);
+        self
+    }
+
     /// What went wrong, for programs.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

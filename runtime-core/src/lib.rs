@@ -1,17 +1,37 @@
-//! husk-core
+//! husk-core: a low-level OCI container runtime as a library.
 mod bundle;
 mod cgroup;
+mod container;
+mod credentials;
 mod default_spec;
 mod error;
 mod host;
 mod id;
+mod lifecycle;
 mod options;
+mod own_binary;
 pub mod plan;
+mod process;
+mod rootfs;
+mod runtime;
+mod state;
+mod stdio;
+mod sys;
+mod terminal;
+mod trace;
 
 pub use bundle::Bundle;
+pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use host::{CgroupLayout, Hierarchy, Host};
 pub use id::ContainerId;
 pub use oci_spec::runtime as spec;
 pub use options::{Console, CreateOptions, ExecOptions, Stdio};
+pub use own_binary::{is_sealed, reenter_sealed};
+pub use process::handle::{ExitStatus, Process};
+pub use runtime::Runtime;
+pub use state::{State, Status};
+
+/// The version of the runtime-spec that this crate follows.
+pub const SPEC_VERSION: &str = "1.3.0";

@@ -5,10 +5,10 @@
 //! container's part. Without one it gets a bind mount of its own cgroup, and nothing above that. On a v1 or hybrid
 //! host there is one mount for each hierarchy, on a tmpfs.
 
-use super::{CgroupDirectory, NamespaceKind};
 use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID};
 use super::mounts::{MountAttributes, MountContext, MountPlan, MountSource, Parameter};
 use super::problems::{Pointer, Problems};
+use super::{CgroupDirectory, NamespaceKind};
 use crate::host::CgroupLayout;
 use crate::spec;
 use std::ffi::CString;

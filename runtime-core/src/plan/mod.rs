@@ -194,3 +194,23 @@ fn check_annotations(spec: &Spec, problems: &mut Problems) {
         }
     }
 }
+
+/// Plans a further process in a container that was made from `spec`.
+pub(crate) fn plan_exec(
+    spec: &Spec,
+    process: &spec::Process,
+    host: &Host,
+    options: &crate::options::ExecOptions,
+) -> Result<ProcessPlan> {
+    let no_linux = empty_linux();
+    let linux = spec.linux().as_ref().unwrap_or(&no_linux);
+    let namespaces = namespaces::plan(linux, &mut Problems::new());
+    let context = ProcessContext {
+        host,
+        namespaces: &namespaces,
+        seccomp: linux.seccomp().as_ref(),
+        listen_fds: 0,
+        preserve_fds: options.preserve_fds,
+    };
+    plan_process(process, &context).map_err(crate::Error::problems_found)
+}

@@ -14,15 +14,15 @@ pub enum Step {
     // The new process: where it lives.
     EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring,
     // The new process: its file system.
-    IsolateMounts, AttachRootfs, OpenProc, Mount, Device, DeviceLink, MakeCwd, WaitForHooks, CreateContainerHook,
-    ReadonlyPath, MaskedPath, SealMounts, Terminal, Pivot, RootPropagation,
+    IsolateMounts, AttachRootfs, OpenProc, Sysctl, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
+    CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
     // The new process: its settings.
-    Sysctl, Hostname, Domainname, Stdio,
+    Hostname, Domainname, Stdio,
     // The new process: who it is.
-    BoundingSet, Groups, User, Capabilities, NoNewPrivileges, Seccomp, SecurityLabel,
+    BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
     WorkingDirectory, FindExecutable, PreserveFds,
     // Handing over.
-    Ready, Limits, PidFile, StartGate, StartContainerHook, Exec,
+    Ready, Limits, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
 }
 
 impl Step {
@@ -34,12 +34,12 @@ impl Step {
             ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
             WriteMaps, OomScore, RuntimeHook,
             EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring,
-            IsolateMounts, AttachRootfs, OpenProc, Mount, Device, DeviceLink, MakeCwd, WaitForHooks, CreateContainerHook,
-            ReadonlyPath, MaskedPath, SealMounts, Terminal, Pivot, RootPropagation,
-            Sysctl, Hostname, Domainname, Stdio,
-            BoundingSet, Groups, User, Capabilities, NoNewPrivileges, Seccomp, SecurityLabel,
+            IsolateMounts, AttachRootfs, OpenProc, Sysctl, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
+            CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
+            Hostname, Domainname, Stdio,
+            BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
             WorkingDirectory, FindExecutable, PreserveFds,
-            Ready, Limits, PidFile, StartGate, StartContainerHook, Exec,
+            Ready, Limits, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
         ]
     };
 
@@ -47,6 +47,12 @@ impl Step {
     #[must_use]
     pub fn from_number(number: u16) -> Option<Step> {
         Step::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether the runtime takes it, rather than the new process.
+    #[must_use]
+    pub fn belongs_to_runtime(self) -> bool {
+        self <= Step::RuntimeHook || matches!(self, Step::Limits | Step::PidFile)
     }
 
     /// Its number in the flight recorder.

@@ -1,0 +1,84 @@
+//! Who the process is: the order-sensitive steps from root to the container's user.
+//!
+//! Who runs here: the new process, in all its namespaces, its root in place; on entry root of its user namespace with
+//! every capability there, at the end the container's user with no more than the plan gives. The order is forced:
+//! the bounding set falls while CAP_SETPCAP is there, a filter without no_new_privs is installed while CAP_SYS_ADMIN
+//! is, groups go before the user, capabilities outlive the change of user only with PR_SET_KEEPCAPS, ambient ones
+//! need permitted and inheritable ones (capabilities(7)). The inheritable set is what the plan says and never more
+//! (CVE-2022-29162).
+
+use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};
+use crate::process::Recorder;
+use crate::sys::{self, Call, Capabilities, Failed, Result};
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, umask};
+
+/// Carries out all of it, but a filter that is to come last.
+pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
+    recorder.at(Step::BoundingSet);
+    limit_bounding_set(plan.capabilities.bounding)?;
+    if let Some(seccomp) = &plan.seccomp
+        && seccomp.point == SeccompPoint::BeforeCapabilities
+    {
+        recorder.at(Step::Seccomp);
+        install(&seccomp.program)?;
+    }
+    recorder.at(Step::Groups);
+    set_groups(&plan.user)?;
+    recorder.at(Step::User);
+    sys::keep_capabilities(true)?;
+    sys::setresgid(plan.user.gid).map_err(unmapped)?;
+    sys::setresuid(plan.user.uid).map_err(unmapped)?;
+    sys::keep_capabilities(false)?;
+    umask(Mode::from_bits_truncate(plan.user.umask));
+    recorder.at(Step::Capabilities);
+    set_capabilities(plan.capabilities)?;
+    if plan.no_new_privileges {
+        recorder.at(Step::NoNewPrivileges);
+        sys::set_no_new_privs()?;
+    }
+    Ok(())
+}
+
+/// Installs a compiled filter.
+pub(crate) fn install(program: &husk_seccomp::Program) -> Result<()> {
+    program.install().map_err(|errno| Failed::new(Call::Seccomp, Errno::from_raw(errno)))
+}
+
+/// Removes what the plan does not have; a number that the kernel does not know ends the list.
+fn limit_bounding_set(keep: u64) -> Result<()> {
+    for capability in 0..64 {
+        if keep & 1 << capability != 0 {
+            continue;
+        }
+        match sys::drop_bounding(capability) {
+            Err(Failed { errno: Errno::EINVAL, .. }) => break,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn set_groups(user: &UserPlan) -> Result<()> {
+    if user.set_groups { sys::setgroups(&user.groups).map_err(unmapped) } else { Ok(()) }
+}
+
+/// The kernel says EINVAL where an id has no mapping, which tells nobody anything.
+fn unmapped(failed: Failed) -> Failed {
+    if failed.errno == Errno::EINVAL { Failed::new(Call::Unmapped, Errno::EINVAL) } else { failed }
+}
+
+fn set_capabilities(plan: CapabilityPlan) -> Result<()> {
+    sys::capset(Capabilities {
+        effective: plan.effective,
+        permitted: plan.permitted,
+        inheritable: plan.inheritable,
+    })?;
+    sys::clear_ambient()?;
+    for capability in 0..64 {
+        if plan.ambient & 1 << capability != 0 {
+            sys::raise_ambient(capability)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `delete`: what `create` made goes away. Works on whatever a crash has left, too.
+
+use super::hooks;
+use crate::cgroup::Cgroup;
+use crate::container::{Container, Deleted, Force};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::HookKind;
+use crate::state::{Record, Status};
+use crate::sys;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+
+/// How long an init may take to die of SIGKILL, in milliseconds; runc's 100 times 100 ms.
+const KILL_WITHIN_MS: u16 = 10_000;
+
+pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
+    let directory = container.directory();
+    let _lock = directory.lock()?;
+    let record = match directory.read_record() {
+        Ok(record) => record,
+        // Without its record only its directory is known; what else there was, its owner has been told of.
+        Err(_) if force == Force::Yes => None,
+        Err(error) => return Err(error),
+    };
+    let Some(record) = record else {
+        directory.remove()?;
+        return Ok(Deleted { warnings: Vec::new() });
+    };
+    let (status, alive) = container.status()?;
+    if force == Force::No && !matches!(status, Status::Stopped | Status::Created | Status::Creating) {
+        return Err(Error::new(
+            ErrorKind::InvalidState,
+            format!("cannot delete container {} that is not stopped: {status}", record.id),
+        )
+        .with_hint("husk kill ID KILL ends it; delete --force does both"));
+    }
+    let cgroup = Cgroup::open(&record.cgroup)?;
+    // Whoever is left, in a pid namespace that was shared for example, and whoever is frozen.
+    cgroup.kill(libc::SIGKILL)?;
+    if let Some(init) = alive {
+        let _ = sys::pidfd_send_signal(init.pidfd.as_fd(), libc::SIGKILL);
+        let mut fds = [PollFd::new(init.pidfd.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(KILL_WITHIN_MS)) == Ok(0) {
+            return Err(Error::new(ErrorKind::TimedOut, "container init still running"));
+        }
+    }
+    cgroup.destroy()?;
+    let last_hooks = container.poststop_hooks(&record);
+    directory.remove()?;
+    Ok(Deleted { warnings: run_last_hooks(&record, last_hooks) })
+}
+
+/// The container is gone whatever these do: a failure is a warning, and the next one runs.
+fn run_last_hooks(record: &Record, hooks: Result<Vec<crate::plan::HookPlan>>) -> Vec<Error> {
+    let hooks = match hooks {
+        Ok(hooks) => hooks,
+        Err(error) => return vec![error],
+    };
+    let state = hooks::state_json(&record.id, Status::Stopped, 0, &record.bundle, &record.annotations);
+    let run =
+        |hook| hooks::run_all(HookKind::Poststop, std::slice::from_ref(hook), &record.bundle, &state).err();
+    hooks.iter().filter_map(run).collect()
+}

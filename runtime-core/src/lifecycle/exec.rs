@@ -1,0 +1,168 @@
+//! `exec`: a further process in a running container.
+
+use super::create::set_limits;
+use super::explain::{Subject, explain};
+use super::prepare::{check_preserved, write_proc};
+use crate::cgroup::Cgroup;
+use crate::container::Container;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::ExecOptions;
+use crate::plan::{NamespaceKind, Step};
+use crate::process::Recorder;
+use crate::process::channel::{Word, say};
+use crate::process::entry::{Home, Program};
+use crate::process::executed::{self, Executed};
+use crate::process::handle::Process;
+use crate::process::joiner::{self, Joiner};
+use crate::process::runtime::{Newborn, channel, needed};
+use crate::spec;
+use crate::state::{Record, Status, replace_file};
+use crate::stdio::{PreparedConsole, PreparedStdio};
+use crate::sys::{self, Failed};
+use std::ffi::CString;
+use std::fs::{File, metadata};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+fn internal(what: &'static str) -> impl Fn(Failed) -> Error {
+    move |failed| Error::os(what, failed.call.name(), failed.errno)
+}
+
+pub(crate) fn exec(container: &Container, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
+    container.check_own_binary()?;
+    let (status, alive) = container.status()?;
+    let wrong = |message: &str| Err(Error::new(ErrorKind::InvalidState, message));
+    let init = match (status, alive) {
+        (Status::Paused, Some(_)) if !options.ignore_paused => {
+            return wrong("cannot exec in a paused container (use --ignore-paused to override)");
+        }
+        (_, Some(alive)) => alive,
+        _ => return wrong("cannot exec in a stopped container"),
+    };
+    let record = container.record()?;
+    let plan = container.plan_exec(process, options)?;
+    check_preserved(plan.preserve_fds)?;
+
+    let recorder = container
+        .directory()
+        .anonymous_recorder()
+        .and_then(|file| Recorder::begin(&file))
+        .map_err(|error| Error::io("cannot make the flight recorder", "open", &error))?;
+    let cgroup = Cgroup::open(&record.cgroup)?;
+    let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
+    let kinds = kinds_to_join(&record, init.pid);
+    let flags = kinds.iter().fold(0, |all, kind| all | kind.clone_flag());
+    let root = container_root(&record, init.pid)?;
+    let stdio = PreparedStdio::new(&options.stdio)?;
+    let console = plan.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
+    let keyring = record.session_keyring.as_ref().and_then(|name| CString::new(name.as_str()).ok());
+    let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
+
+    let needed_fds = {
+        let fds = [their_channel.as_fd(), init.pidfd.as_fd()]
+            .into_iter()
+            .chain(birthplace.procs.iter().map(AsFd::as_fd))
+            .chain(root.as_ref().map(AsFd::as_fd))
+            .chain(console.as_ref().map(|console| console.child.as_fd()));
+        needed(fds, stdio.numbers(), plan.preserve_fds)
+    };
+    let second_clone = kinds.contains(&NamespaceKind::Pid);
+    let targets: &[(BorrowedFd<'_>, i32)] = if flags == 0 { &[] } else { &[(init.pidfd.as_fd(), flags)] };
+    let joiner = Joiner {
+        recorder: &recorder,
+        channel: their_channel.as_fd(),
+        cgroup_procs: &birthplace.procs,
+        targets,
+        new: 0,
+        second_clone,
+        needed_fds: &needed_fds,
+    };
+    let mut home = Home::new();
+    let executed = Executed {
+        program: Program::new(&plan, &mut home, stdio.numbers()),
+        recorder: &recorder,
+        channel: their_channel.as_fd(),
+        become_root: kinds.contains(&NamespaceKind::User),
+        root: root.as_ref().map(AsFd::as_fd),
+        session_keyring: keyring.as_ref(),
+        console_socket: console.as_ref().map(|console| console.child.as_fd()),
+    };
+    let into = birthplace.into.as_ref().map(AsFd::as_fd);
+    let born = sys::clone3(0, into, || joiner::run(&joiner, || executed::run(executed)))
+        .map_err(|failed| internal("cannot make a process")(failed).at(Step::Clone))?;
+    let mut newborn = Newborn::new(born, channel);
+    drop(their_channel);
+    let subject = Subject { plan: None, process: &plan };
+    let failed = |newborn: &Newborn| {
+        let ended = sys::waitid(newborn.pidfd.as_fd(), true).ok().flatten();
+        explain(&recorder, subject, ended, false)
+    };
+    let made = (|| {
+        if second_clone && !newborn.follow().map_err(internal("cannot follow the new process"))? {
+            return Err(failed(&newborn));
+        }
+        if let Some(adjustment) = plan.oom_score_adj {
+            let what = format!("set oom_score_adj to {adjustment} (/process/oomScoreAdj)");
+            write_proc(
+                newborn.pid,
+                "oom_score_adj",
+                adjustment.to_string().as_bytes(),
+                Step::OomScore,
+                &what,
+            )?;
+        }
+        match newborn.next_word().map_err(internal("cannot hear the new process"))? {
+            Some(Word::Ready) => {}
+            _ => return Err(failed(&newborn)),
+        }
+        set_limits(newborn.pid, &plan)?;
+        let terminal = match console {
+            Some(console) => console.receive()?,
+            None => None,
+        };
+        if let Some(path) = &options.pid_file {
+            replace_file(path, newborn.pid.to_string().as_bytes(), 0o644).map_err(|error| {
+                Error::io(format!("cannot write pid file {}", path.display()), "write", &error)
+                    .at(Step::PidFile)
+            })?;
+        }
+        say(newborn.channel.as_fd(), Word::Go).map_err(internal("cannot start the new process"))?;
+        // The channel ends with execve, or with the process.
+        let _ = newborn.next_word();
+        match recorder.report() {
+            Some(_) => Err(failed(&newborn)),
+            None => Ok(terminal),
+        }
+    })();
+    match made {
+        Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
+        Err(error) => {
+            newborn.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// The namespaces that the init does not share with this process. The record knows which it may be; a user namespace
+/// must not be entered twice, so those are compared.
+fn kinds_to_join(record: &Record, pid: i32) -> Vec<NamespaceKind> {
+    let identity = |path: String| metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    record
+        .private_namespaces()
+        .filter(|kind| {
+            let name = kind.proc_name();
+            *kind != NamespaceKind::User
+                || identity(format!("/proc/{pid}/ns/{name}")) != identity(format!("/proc/self/ns/{name}"))
+        })
+        .collect()
+}
+
+/// The container's root, where entering its mount namespace does not lead there.
+fn container_root(record: &Record, pid: i32) -> Result<Option<OwnedFd>> {
+    if !record.chrooted {
+        return Ok(None);
+    }
+    File::open(format!("/proc/{pid}/root"))
+        .map(|file| Some(file.into()))
+        .map_err(|error| Error::io("cannot open the container's root", "open", &error))
+}

@@ -1,0 +1,260 @@
+//! From the numbers that a new process reported to a sentence: the runtime knows the plan, so it writes the words.
+
+use crate::error::{Error, ErrorKind};
+use crate::plan::{MountSource, Plan, ProcessPlan, Step};
+use crate::process::{NO_ITEM, Position, Recorder, Report};
+use crate::sys::{Call, Ended, Failed};
+use nix::errno::Errno;
+use std::ffi::CStr;
+
+/// What is being made, for the words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The plan of the container, when it is a container.
+    pub(crate) plan: Option<&'a Plan>,
+    pub(crate) process: &'a ProcessPlan,
+}
+
+/// A new process gave up, or died without a word.
+pub(crate) fn explain(
+    recorder: &Recorder,
+    subject: Subject<'_>,
+    ended: Option<Ended>,
+    oom_killed: bool,
+) -> Error {
+    if let Some(report) = recorder.report() {
+        return from_report(report, subject);
+    }
+    let place = match recorder.position() {
+        Some(Position { step, item: NO_ITEM }) => format!("in step {step}"),
+        Some(Position { step, item }) => format!("in step {step} {item}"),
+        None => "before its first step".to_owned(),
+    };
+    let name = if subject.plan.is_some() { "container init" } else { "process" };
+    let error = match ended {
+        _ if oom_killed => {
+            Error::new(ErrorKind::System, format!("{name} was OOM-killed (memory limit too low?) {place}"))
+        }
+        Some(Ended::Signalled(signal)) => {
+            Error::new(ErrorKind::System, format!("{name} was killed by signal {signal} {place}"))
+        }
+        Some(Ended::Exited(code)) => {
+            Error::new(ErrorKind::System, format!("{name} ended with status {code} {place}"))
+        }
+        None => Error::new(ErrorKind::System, format!("{name} ended {place}")),
+    };
+    match recorder.position() {
+        Some(position) => error.at(position.step),
+        None => error,
+    }
+}
+
+fn from_report(report: Report, subject: Subject<'_>) -> Error {
+    let Report { at: Position { step, item }, failed } = report;
+    let error = match step {
+        Step::FindExecutable => executable(failed, subject.process),
+        Step::Exec => {
+            let path = subject.process.args.first().map_or(c"", |name| name.as_c_str());
+            os(format!("exec {}", text(path)), failed).with_kind(ErrorKind::NotExecutable)
+        }
+        Step::WorkingDirectory if failed.call == Call::OutsideRoot => {
+            Error::new(ErrorKind::PermissionDenied, failed.call.name())
+        }
+        Step::WorkingDirectory => {
+            os(format!("chdir to cwd ({:?}) set in config.json failed", text(&subject.process.cwd)), failed)
+        }
+        Step::CreateContainerHook | Step::StartContainerHook => hook(step, item, failed, subject.plan),
+        _ => os(what(step, item, subject), failed),
+    };
+    let error = match hint(step, item, failed, subject) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    };
+    error.at(step)
+}
+
+fn text(text: &CStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// The sentence with the failed call, or the failed check, behind it.
+fn os(what: String, failed: Failed) -> Error {
+    match failed.call {
+        Call::NotThisDevice
+        | Call::NotADevpts
+        | Call::NotProcfs
+        | Call::NotADirectory
+        | Call::TooLong
+        | Call::Unmapped
+        | Call::RuntimeGone
+        | Call::OutsideRoot => Error::new(ErrorKind::System, format!("{what}: {}", failed.call.name())),
+        call => Error::os(what, call.name(), failed.errno),
+    }
+}
+
+/// As runc words it, since engines derive the exit codes 126 and 127 from these words.
+fn executable(failed: Failed, process: &ProcessPlan) -> Error {
+    let name = process.args.first().map_or(c"", |name| name.as_c_str());
+    let what = match failed.call {
+        Call::NotInPath => {
+            let found = format!("exec: {:?}: {}: no such file or directory", text(name), failed.call.name());
+            return Error::new(ErrorKind::NotExecutable, found);
+        }
+        Call::IsADirectory => {
+            return Error::new(ErrorKind::NotExecutable, format!("exec: {:?}: is a directory", text(name)));
+        }
+        Call::Openat2 => format!("exec: {:?}: stat {}", text(name), text(name)),
+        _ => format!("exec: {:?}", text(name)),
+    };
+    let words = failed.errno.desc().to_lowercase();
+    Error::new(ErrorKind::NotExecutable, format!("{what}: {words}"))
+}
+
+fn hook(step: Step, item: u32, failed: Failed, plan: Option<&Plan>) -> Error {
+    let (key, list) = match (step, plan) {
+        (Step::CreateContainerHook, Some(plan)) => {
+            ("createContainer", plan.hooks.create_container.as_slice())
+        }
+        (_, Some(plan)) => ("startContainer", plan.hooks.start_container.as_slice()),
+        (Step::CreateContainerHook, None) => ("createContainer", [].as_slice()),
+        (_, None) => ("startContainer", [].as_slice()),
+    };
+    let path = list.get(item as usize).map(|hook| format!(" ({:?})", hook.path)).unwrap_or_default();
+    let what = format!("{key} hook {item}{path}");
+    let sentence = match failed.call {
+        Call::HookExited => format!("{what} failed: exit status {}", failed.number),
+        Call::HookSignalled => format!("{what} was killed by signal {}", failed.number),
+        Call::HookTimedOut => format!("{what} ran longer than its timeout"),
+        call => {
+            return Error::os(format!("cannot run {what}"), call.name(), failed.errno)
+                .with_kind(ErrorKind::Hook);
+        }
+    };
+    Error::new(ErrorKind::Hook, sentence)
+}
+
+/// What the step wanted.
+fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
+    let index = item as usize;
+    let Some(plan) = subject.plan else { return of_process(step, item) };
+    match step {
+        Step::OpenSource | Step::Mount => match plan.mounts.iter().find(|mount| mount.item == item) {
+            Some(mount) => {
+                let source = match &mount.source {
+                    MountSource::Bind { path, .. } => text(path),
+                    MountSource::Filesystem { fstype, .. } => text(fstype),
+                    MountSource::Symlink { .. } => "a link".to_owned(),
+                    MountSource::Existing => "what is there again".to_owned(),
+                };
+                format!("cannot mount {source:?} at {} (/mounts/{item})", text(&mount.target))
+            }
+            None => format!("cannot mount /mounts/{item}"),
+        },
+        Step::Device => match plan.devices.nodes.get(index) {
+            Some(node) => {
+                let pointer = node.item.map(|item| format!(" (/linux/devices/{item})")).unwrap_or_default();
+                format!("cannot make device {}{pointer}", text(&node.path))
+            }
+            None => "cannot make a device".to_owned(),
+        },
+        Step::DeviceLink => match plan.devices.links.get(index) {
+            Some(link) => format!("cannot make link {}", text(&link.path)),
+            None => "cannot make a link".to_owned(),
+        },
+        Step::ReadonlyPath => match plan.masks.readonly.get(index) {
+            Some(path) => format!("cannot make {} read-only (/linux/readonlyPaths/{item})", text(path)),
+            None => "cannot make a path read-only".to_owned(),
+        },
+        Step::MaskedPath => match plan.masks.masked.get(index) {
+            Some(path) => format!("cannot mask {} (/linux/maskedPaths/{item})", text(path)),
+            None => "cannot mask a path".to_owned(),
+        },
+        Step::Sysctl => match plan.sysctls.get(index) {
+            Some(sysctl) => {
+                let value = String::from_utf8_lossy(&sysctl.value);
+                format!(
+                    "cannot set {} to {value:?} (/linux/sysctl/{})",
+                    sysctl.key,
+                    sysctl.key.replace('/', "~1")
+                )
+            }
+            None => "cannot set a kernel parameter".to_owned(),
+        },
+        Step::JoinNamespace => match plan.namespaces.joined.get(index) {
+            Some(join) => format!(
+                "cannot join {} namespace {} (/linux/namespaces/{})",
+                join.kind.spec_name(),
+                text(&join.path),
+                join.item
+            ),
+            None => "cannot join a namespace".to_owned(),
+        },
+        Step::AttachRootfs | Step::OpenRootfs => {
+            format!("cannot attach the rootfs {}", text(&plan.rootfs.path))
+        }
+        Step::Hostname => "cannot set the host name (/hostname)".to_owned(),
+        Step::Domainname => "cannot set the domain name (/domainname)".to_owned(),
+        Step::TimeOffsets => "cannot set the clocks' offsets (/linux/timeOffsets)".to_owned(),
+        Step::Pivot => "cannot make the rootfs the root".to_owned(),
+        _ => of_process(step, item),
+    }
+}
+
+fn of_process(step: Step, item: u32) -> String {
+    match step {
+        Step::Clone => "cannot make a process".to_owned(),
+        Step::EnterCgroup => "cannot enter the container's cgroup".to_owned(),
+        Step::JoinNamespace => "cannot enter the container's namespaces".to_owned(),
+        Step::BecomeRoot => "cannot become root of the user namespace".to_owned(),
+        Step::NewCgroupNamespace => "cannot make a cgroup namespace".to_owned(),
+        Step::Keyring => "cannot make a session keyring".to_owned(),
+        Step::Terminal => "cannot open a terminal (/process/terminal)".to_owned(),
+        Step::Stdio => "cannot connect stdio".to_owned(),
+        Step::BoundingSet => "cannot limit capabilities (/process/capabilities/bounding)".to_owned(),
+        Step::Groups => "cannot set the groups (/process/user/additionalGids)".to_owned(),
+        Step::User => "cannot become the user (/process/user)".to_owned(),
+        Step::Capabilities => "cannot set the capabilities (/process/capabilities)".to_owned(),
+        Step::NoNewPrivileges => "cannot set no_new_privs (/process/noNewPrivileges)".to_owned(),
+        Step::Seccomp => "cannot install the system call filter (/linux/seccomp)".to_owned(),
+        Step::SecurityLabel => "cannot set the security label (/process/apparmorProfile)".to_owned(),
+        Step::PreserveFds => "cannot keep the preserved fds".to_owned(),
+        _ if item == NO_ITEM => format!("step {step} failed"),
+        _ => format!("step {step} {item} failed"),
+    }
+}
+
+/// What the user can do about it.
+fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<String> {
+    let plan = subject.plan?;
+    let private = |kind| plan.namespaces.is_private(kind);
+    use crate::plan::NamespaceKind::{Ipc, Network, Pid, User};
+    match (step, failed.errno) {
+        (Step::Mount, Errno::EPERM) => {
+            let mount = plan.mounts.iter().find(|mount| mount.item == item)?;
+            let MountSource::Filesystem { fstype, .. } = &mount.source else { return None };
+            let missing = |kind: &str| {
+                format!(
+                    "the container has no {kind} namespace of its own; add {{\"type\":\"{kind}\"}} to /linux/namespaces"
+                )
+            };
+            match fstype.to_bytes() {
+                b"mqueue" if !private(Ipc) => Some(missing("ipc")),
+                b"sysfs" if !private(Network) => Some(missing("network")),
+                b"proc" if private(User) && !private(Pid) => Some(missing("pid")),
+                b"proc" if private(User) => Some(
+                    "parts of this machine's own /proc are masked, as in a container: the kernel then lets no user \
+                     namespace mount a new one; unmask /proc outside, or bind-mount it"
+                        .to_owned(),
+                ),
+                _ => None,
+            }
+        }
+        (Step::Terminal, Errno::ENOENT) => {
+            Some("a terminal needs a devpts file system at /dev/pts in /mounts".to_owned())
+        }
+        (Step::Pivot, Errno::EINVAL) if failed.call == Call::PivotRoot => {
+            Some("on a root that is the initial ramfs, use --no-pivot".to_owned())
+        }
+        _ => None,
+    }
+}

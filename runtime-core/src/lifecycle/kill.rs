@@ -1,0 +1,42 @@
+//! `kill`: a signal to the container's init, or to all of its processes.
+
+use crate::cgroup::Cgroup;
+use crate::container::Container;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::NamespaceKind;
+use crate::state::find_init;
+use crate::sys;
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+fn not_running() -> Error {
+    Error::new(ErrorKind::InvalidState, "container not running")
+}
+
+pub(crate) fn kill(container: &Container, signal: i32) -> Result<()> {
+    let record = container.record()?;
+    let Some(init) = find_init(&record)? else { return Err(not_running()) };
+    let cgroup = Cgroup::open(&record.cgroup)?;
+    let shares_pids = !record.private_namespaces().any(|kind| kind == NamespaceKind::Pid);
+    if signal == libc::SIGKILL && shares_pids {
+        // Without a pid namespace the kernel does not end the others with the init.
+        return cgroup.kill(signal);
+    }
+    match sys::pidfd_send_signal(init.pidfd.as_fd(), signal) {
+        Ok(()) => {}
+        Err(failed) if failed.errno == Errno::ESRCH => return Err(not_running()),
+        Err(failed) => {
+            return Err(Error::os(
+                format!("cannot send signal {signal} to {}", record.id),
+                failed.call.name(),
+                failed.errno,
+            ));
+        }
+    }
+    // A v1 freezer holds back even SIGKILL; a v2 one does not, and is thawed all the same so that nothing stays behind.
+    if signal == libc::SIGKILL && cgroup.is_frozen()? { cgroup.thaw() } else { Ok(()) }
+}
+
+pub(crate) fn kill_all(container: &Container, signal: i32) -> Result<()> {
+    Cgroup::open(&container.record()?.cgroup)?.kill(signal)
+}

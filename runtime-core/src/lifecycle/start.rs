@@ -1,0 +1,53 @@
+//! `start`: lets a created container's process through its gate.
+
+use super::explain::{Subject, explain};
+use super::hooks;
+use crate::container::Container;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{HookKind, Step};
+use crate::process::{Position, Recorder, start_gate};
+use crate::state::{Record, Status, find_init};
+use crate::sys;
+
+pub(crate) fn start(container: &Container) -> Result<()> {
+    let directory = container.directory();
+    let _lock = directory.lock()?;
+    let (status, alive) = container.status()?;
+    let wrong = |message: String| Err(Error::new(ErrorKind::InvalidState, message));
+    let alive = match (status, alive) {
+        (Status::Created, Some(alive)) => alive,
+        (Status::Running, _) => return wrong("cannot start an already running container".to_owned()),
+        (Status::Stopped, _) => return wrong("cannot start a container that has stopped".to_owned()),
+        (status, _) => return wrong(format!("cannot start a container in the {status} state")),
+    };
+    let record = container.record()?;
+
+    let passed = start_gate::open(directory.as_fd())
+        .map_err(|failed| Error::os("cannot open the start gate", failed.call.name(), failed.errno))?;
+    if !passed {
+        return wrong("cannot start a container that has stopped".to_owned());
+    }
+    check_executed(container, &record)?;
+    if !record.has_poststart {
+        return Ok(());
+    }
+    let plan = container.plan(&record)?;
+    let state =
+        hooks::state_json(&record.id, Status::Running, alive.pid, &record.bundle, &record.annotations);
+    // A container whose poststart hook failed is stopped (runtime-spec runtime.md, "Lifecycle").
+    hooks::run_all(HookKind::Poststart, &plan.hooks.poststart, &record.bundle, &state).inspect_err(|_| {
+        let _ = sys::pidfd_send_signal(std::os::fd::AsFd::as_fd(&alive.pidfd), libc::SIGKILL);
+    })
+}
+
+/// The gate is empty: the process has executed its program, or has failed to.
+fn check_executed(container: &Container, record: &Record) -> Result<()> {
+    let Ok(file) = container.directory().recorder_file(false) else { return Ok(()) };
+    let Some(recorder) = Recorder::read(&file) else { return Ok(()) };
+    let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
+    if recorder.report().is_none() && (at_exec || find_init(record)?.is_some()) {
+        return Ok(());
+    }
+    let plan = container.plan(record)?;
+    Err(explain(&recorder, Subject { plan: Some(&plan), process: &plan.process }, None, false))
+}

@@ -1,0 +1,81 @@
+//! The few words that the runtime and the new process say to each other, over a `SOCK_SEQPACKET` pair.
+//!
+//! One byte a word; a failure is not a word, it stands in the flight recorder. When one side is gone the other reads
+//! an end of file: the runtime looks at the recorder, the new process ends.
+
+use crate::sys::{Call, Failed, Result};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, send};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Runtime: go on (maps are written, hooks have run, limits are set).
+    Go,
+    /// New process: everything is mounted, the runtime's hooks can run.
+    MountsDone,
+    /// New process: all is done but the start itself.
+    Ready,
+    /// Joiner: the process in the namespaces has this id, as the runtime's pid namespace counts.
+    Born(i32),
+}
+
+impl Word {
+    fn encode(self) -> [u8; 5] {
+        let (tag, number) = match self {
+            Word::Go => (b'g', 0),
+            Word::MountsDone => (b'm', 0),
+            Word::Ready => (b'r', 0),
+            Word::Born(pid) => (b'b', pid),
+        };
+        let [a, b, c, d] = number.to_ne_bytes();
+        [tag, a, b, c, d]
+    }
+
+    fn decode(bytes: [u8; 5]) -> Option<Word> {
+        let [tag, a, b, c, d] = bytes;
+        match tag {
+            b'g' => Some(Word::Go),
+            b'm' => Some(Word::MountsDone),
+            b'r' => Some(Word::Ready),
+            b'b' => Some(Word::Born(i32::from_ne_bytes([a, b, c, d]))),
+            _ => None,
+        }
+    }
+}
+
+/// Says a word.
+pub(crate) fn say(channel: BorrowedFd<'_>, word: Word) -> Result<()> {
+    loop {
+        match send(channel.as_raw_fd(), &word.encode(), MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EPIPE | Errno::ECONNRESET) => {
+                return Err(Failed::new(Call::RuntimeGone, Errno::EPIPE));
+            }
+            Err(errno) => return Err(Failed::new(Call::Sendmsg, errno)),
+        }
+    }
+}
+
+/// Hears a word; `None` when the other side is gone.
+pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<Option<Word>> {
+    let mut bytes = [0; 5];
+    loop {
+        match recv(channel.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
+            Ok(5) => return Ok(Word::decode(bytes)),
+            Ok(_) | Err(Errno::ECONNRESET) => return Ok(None),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failed::new(Call::Recvmsg, errno)),
+        }
+    }
+}
+
+/// Waits for the runtime's word to go on.
+pub(crate) fn wait_for_go(channel: BorrowedFd<'_>) -> Result<()> {
+    match hear(channel)? {
+        Some(Word::Go) => Ok(()),
+        _ => Err(Failed::new(Call::RuntimeGone, Errno::EPIPE)),
+    }
+}

@@ -1,0 +1,67 @@
+//! Hooks that run in the container's namespaces: the new process runs them as children of its own.
+
+use crate::plan::HookPlan;
+use crate::sys::{self, CStrings, Call, Ended, Failed, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// A hook with its `argv` and `envp` laid out before the clone.
+#[derive(Debug)]
+pub(crate) struct ChildHook<'a> {
+    plan: &'a HookPlan,
+    argv: CStrings<'a>,
+    envp: CStrings<'a>,
+}
+
+impl<'a> ChildHook<'a> {
+    pub(crate) fn new(plan: &'a HookPlan) -> ChildHook<'a> {
+        ChildHook {
+            plan,
+            argv: CStrings::new(plan.args.iter().map(|arg| arg.as_c_str())),
+            envp: CStrings::new(plan.env.iter().map(|entry| entry.as_c_str())),
+        }
+    }
+
+    /// Which of its list it is.
+    pub(crate) fn item(&self) -> u32 {
+        self.plan.item
+    }
+
+    /// Runs it: the state on stdin, what it says into `output`, killed at its timeout.
+    pub(crate) fn run(&self, state: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<()> {
+        nix::unistd::lseek(state, 0, nix::unistd::Whence::SeekSet).map_err(Failed::from(Call::Lseek))?;
+        let hook = sys::clone3(0, None, || {
+            let connected = sys::dup_to(state.as_raw_fd(), 0)
+                .and_then(|()| sys::dup_to(output.as_raw_fd(), 1))
+                .and_then(|()| sys::dup_to(output.as_raw_fd(), 2))
+                .and_then(|()| sys::reset_signals());
+            if connected.is_ok() {
+                sys::execve(&self.plan.path, &self.argv, &self.envp);
+            }
+            sys::exit(127)
+        })?;
+        let timeout = self
+            .plan
+            .timeout
+            .map_or(PollTimeout::NONE, |timeout| PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX));
+        let mut ended = [PollFd::new(hook.pidfd.as_fd(), PollFlags::POLLIN)];
+        let timed_out = loop {
+            match poll(&mut ended, timeout) {
+                Err(Errno::EINTR) => {}
+                other => break other == Ok(0),
+            }
+        };
+        if timed_out {
+            sys::pidfd_send_signal(hook.pidfd.as_fd(), libc::SIGKILL)?;
+        }
+        let status = sys::waitid(hook.pidfd.as_fd(), true)?;
+        match status {
+            _ if timed_out => Err(Failed::new(Call::HookTimedOut, Errno::ETIMEDOUT)),
+            Some(Ended::Exited(0)) => Ok(()),
+            Some(Ended::Exited(status)) => Err(Failed::with_number(Call::HookExited, status)),
+            Some(Ended::Signalled(signal)) => Err(Failed::with_number(Call::HookSignalled, signal)),
+            None => Ok(()),
+        }
+    }
+}

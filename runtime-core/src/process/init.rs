@@ -1,0 +1,297 @@
+//! The container's init, from its birth to its execve. [`assemble`] *is* the list of steps: read it from top to bottom.
+//!
+//! The process is a copy of the runtime, which may be a program with many threads: it allocates nothing, takes no
+//! lock, prints nothing, panics nowhere, and leaves by `_exit`. It reads the plan, which was made before the clone,
+//! and reports numbers through the flight recorder; the runtime writes the sentences.
+
+use super::channel::{Word, say, wait_for_go};
+use super::child_hook::ChildHook;
+use super::entry::{self, Program};
+use super::recorder::Recorder;
+use super::start_gate;
+use crate::plan::{NamespaceKind, Plan, Step};
+use crate::rootfs::{self, Mask, Mounter, resolve};
+use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
+use crate::terminal;
+use nix::sys::stat::{Mode, umask};
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Everything that the new process has, laid out before the clone.
+#[derive(Debug)]
+pub(crate) struct Init<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) program: Program<'a>,
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) channel: BorrowedFd<'a>,
+    /// Its end of the start gate; the other fifo it merely holds open, until execve closes it.
+    pub(crate) start: BorrowedFd<'a>,
+    /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own.
+    pub(crate) rootfs: Option<BorrowedFd<'a>>,
+    /// One for each mount of the plan: the bind sources that the runtime has opened.
+    pub(crate) sources: &'a [Option<OwnedFd>],
+    /// One for each mount of the plan: its parameters as text where mount(2) has to be used.
+    pub(crate) mount_data: &'a [Option<CString>],
+    /// Room for what is to be made read-only at the end, one for each mount.
+    pub(crate) seals: &'a mut [Option<OwnedFd>],
+    /// `cgroup.procs` of each v1 hierarchy.
+    pub(crate) cgroup_procs: &'a [OwnedFd],
+    /// The namespaces to join from inside, when no second process is needed for that.
+    pub(crate) joins: &'a [(NamespaceKind, OwnedFd)],
+    /// A directory fd of the host's procfs, for time offsets.
+    pub(crate) host_proc: Option<BorrowedFd<'a>>,
+    /// Whether the runtime runs hooks of its own between the mounts and the pivot.
+    pub(crate) wait_for_hooks: bool,
+    /// Whether the runtime has work to do before this process may go on.
+    pub(crate) wait_for_runtime: bool,
+    pub(crate) console_socket: Option<BorrowedFd<'a>>,
+    pub(crate) create_container_hooks: &'a [ChildHook<'a>],
+    pub(crate) start_container_hooks: &'a [ChildHook<'a>],
+    /// The state, for the hooks' stdin, and room for what they say.
+    pub(crate) hook_state: Option<BorrowedFd<'a>>,
+    pub(crate) hook_output: Option<BorrowedFd<'a>>,
+    /// The fds that this process needs, ascending; all others are closed at once.
+    pub(crate) needed_fds: &'a [RawFd],
+}
+
+/// The whole life of the process as far as it is ours.
+pub(crate) fn run(mut init: Init<'_>) -> i32 {
+    let Err(failed) = assemble(&mut init);
+    init.recorder.fail(failed);
+    1
+}
+
+fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
+    let plan = init.plan;
+    let recorder = init.recorder;
+
+    // Who: a copy of the runtime, with its privileges, in new namespaces; in a new user namespace without an identity
+    // yet. Where: the host's file system, the container's cgroup (v2).
+    close_foreign_fds(init.needed_fds)?;
+    recorder.at(Step::EnterCgroup);
+    for procs in init.cgroup_procs {
+        sys::write_all(procs.as_fd(), b"0")?;
+    }
+    join_namespaces(init)?;
+    if init.wait_for_runtime {
+        recorder.at(Step::WaitForRuntime);
+        wait_for_go(init.channel)?;
+    }
+    if plan.namespaces.is_private(NamespaceKind::User) {
+        recorder.at(Step::BecomeRoot);
+        become_root(plan)?;
+    }
+    // From here on nobody in the container can look into this process (CVE-2016-9962).
+    sys::set_not_dumpable()?;
+
+    // Who: root of the user namespace, with every capability in it.
+    settle(init)?;
+    let mut terminal = None;
+    if let Some(rootfs) = init.rootfs {
+        if plan.namespaces.is_new(NamespaceKind::Mount) {
+            terminal = build_rootfs(init, rootfs)?;
+        } else {
+            recorder.at(Step::Pivot);
+            rootfs::change_root(rootfs)?;
+            terminal = open_terminal(init, rootfs, false)?;
+        }
+    }
+    name_host(plan, recorder)?;
+
+    // Where: the container's own file system. What is left is to become its user.
+    entry::connect_stdio(&init.program, terminal.as_ref().map(AsFd::as_fd), recorder)?;
+    drop(terminal);
+    let index = entry::prepare(&mut init.program, recorder)?;
+
+    // Who: the container's user, who holds no privilege that its process will not have.
+    recorder.at(Step::Ready);
+    say(init.channel, Word::Ready)?;
+    recorder.at(Step::StartGate);
+    start_gate::wait(init.start)?;
+    run_hooks(init, Step::StartContainerHook, init.start_container_hooks)?;
+    Err(entry::execute(&init.program, index, recorder))
+}
+
+/// The copy has every fd of the runtime, also those that its other threads were using at that moment.
+pub(super) fn close_foreign_fds(needed: &[RawFd]) -> Result<()> {
+    let mut first = 3;
+    for &fd in needed {
+        sys::close_range(first, fd - 1)?;
+        first = fd + 1;
+    }
+    sys::close_range(first, RawFd::MAX)
+}
+
+fn join_namespaces(init: &Init<'_>) -> Result<()> {
+    for (item, (kind, fd)) in (0..).zip(init.joins) {
+        init.recorder.at_item(Step::JoinNamespace, item);
+        sys::setns(fd.as_fd(), kind.clone_flag())?;
+    }
+    Ok(())
+}
+
+fn become_root(plan: &Plan) -> Result<()> {
+    sys::setresgid(0)?;
+    sys::setresuid(0)?;
+    if plan.process.user.set_groups {
+        sys::setgroups(&[])?;
+    }
+    Ok(())
+}
+
+/// Session, keyring, and the namespaces that only the process itself can make.
+fn settle(init: &Init<'_>) -> Result<()> {
+    let (plan, recorder) = (init.plan, init.recorder);
+    umask(Mode::empty());
+    nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
+    if plan.namespaces.is_new(NamespaceKind::Cgroup) {
+        recorder.at(Step::NewCgroupNamespace);
+        // Not with the clone: the namespace's root is where its maker is, and that was the runtime's cgroup.
+        sys::unshare(NamespaceKind::Cgroup.clone_flag())?;
+    }
+    if let Some(proc) = init.host_proc {
+        recorder.at(Step::TimeOffsets);
+        enter_time_namespace(proc, &plan.namespaces.time_offsets)?;
+    }
+    if let Some(name) = &plan.session_keyring {
+        recorder.at(Step::Keyring);
+        sys::join_session_keyring(name)?;
+    }
+    Ok(())
+}
+
+/// Offsets can be written until the first process lives in the namespace, so: make it, write, enter (time_namespaces(7)).
+fn enter_time_namespace(proc: BorrowedFd<'_>, offsets: &[u8]) -> Result<()> {
+    sys::unshare(NamespaceKind::Time.clone_flag())?;
+    let file = sys::openat2(proc, c"self/timens_offsets", libc::O_WRONLY, 0, 0)?;
+    sys::write_all(file.as_fd(), offsets)?;
+    let namespace = sys::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0)?;
+    sys::setns(namespace.as_fd(), NamespaceKind::Time.clone_flag())
+}
+
+/// Everything between the host's root and the container's. Gives the terminal, if there is to be one.
+fn build_rootfs(init: &mut Init<'_>, rootfs: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+    let (plan, recorder) = (init.plan, init.recorder);
+    recorder.at(Step::IsolateMounts);
+    rootfs::isolate()?;
+    recorder.at(Step::AttachRootfs);
+    rootfs::attach(rootfs)?;
+    let proc = open_proc(plan, init)?;
+    set_sysctls(plan, proc.as_ref().map(AsFd::as_fd), init)?;
+    mount_all(init, rootfs, proc.as_ref().map(AsFd::as_fd))?;
+    for (item, node) in (0..).zip(&plan.devices.nodes) {
+        recorder.at_item(Step::Device, item);
+        rootfs::make_device(rootfs, node, plan.devices.bind)?;
+    }
+    for (item, link) in (0..).zip(&plan.devices.links) {
+        recorder.at_item(Step::DeviceLink, item);
+        rootfs::make_link(rootfs, link)?;
+    }
+    recorder.at(Step::MakeCwd);
+    drop(resolve::open_or_make(rootfs, &plan.process.cwd, resolve::Make::Directory)?);
+    let terminal = open_terminal(init, rootfs, true)?;
+    if init.wait_for_hooks {
+        recorder.at(Step::WaitForHooks);
+        say(init.channel, Word::MountsDone)?;
+        wait_for_go(init.channel)?;
+    }
+    run_hooks(init, Step::CreateContainerHook, init.create_container_hooks)?;
+    mask(plan, rootfs, init)?;
+    seal(plan, rootfs, init)?;
+    recorder.at(Step::Pivot);
+    if plan.rootfs.no_pivot {
+        rootfs::change_root(rootfs)?;
+    } else {
+        rootfs::pivot(rootfs)?;
+    }
+    recorder.at(Step::RootPropagation);
+    rootfs::set_propagation(rootfs, plan.rootfs.propagation)?;
+    Ok(terminal)
+}
+
+/// A procfs that nobody else can reach, where one is needed.
+fn open_proc(plan: &Plan, init: &Init<'_>) -> Result<Option<OwnedFd>> {
+    if plan.sysctls.is_empty() {
+        return Ok(None);
+    }
+    init.recorder.at(Step::OpenProc);
+    rootfs::detached_proc().map(Some)
+}
+
+/// Kernel parameters, while our procfs still lies nowhere and nothing can lie over its files.
+fn set_sysctls(plan: &Plan, proc: Option<BorrowedFd<'_>>, init: &Init<'_>) -> Result<()> {
+    let Some(proc) = proc else { return Ok(()) };
+    let sys_directory = sys::openat2(proc, c"sys", libc::O_PATH | libc::O_DIRECTORY, 0, RESOLVE_STRICT)?;
+    for (item, sysctl) in (0..).zip(&plan.sysctls) {
+        init.recorder.at_item(Step::Sysctl, item);
+        let file = sys::openat2(sys_directory.as_fd(), &sysctl.path, libc::O_WRONLY, 0, RESOLVE_STRICT)?;
+        sys::write_all(file.as_fd(), &sysctl.value)?;
+    }
+    Ok(())
+}
+
+fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
+    let mut mounter = Mounter { root, proc };
+    let rows = init.plan.mounts.iter().zip(init.sources).zip(init.mount_data).zip(init.seals.iter_mut());
+    for (((plan, source), data), seal) in rows {
+        init.recorder.at_item(Step::Mount, plan.item);
+        *seal = mounter.mount(plan, source.as_ref().map(AsFd::as_fd), data.as_deref())?;
+        mounter.forget_proc_if_used(plan);
+    }
+    Ok(())
+}
+
+fn open_terminal(init: &Init<'_>, root: BorrowedFd<'_>, console: bool) -> Result<Option<OwnedFd>> {
+    let (Some(plan), Some(socket)) = (init.plan.process.terminal, init.console_socket) else {
+        return Ok(None);
+    };
+    init.recorder.at(Step::Terminal);
+    terminal::open(root, plan, socket, console).map(Some)
+}
+
+fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
+    for (item, path) in (0..).zip(&plan.masks.readonly) {
+        init.recorder.at_item(Step::ReadonlyPath, item);
+        rootfs::make_readonly(root, path)?;
+    }
+    let mut mask = Mask::default();
+    for (item, path) in (0..).zip(&plan.masks.masked) {
+        init.recorder.at_item(Step::MaskedPath, item);
+        mask.cover(root, path)?;
+    }
+    Ok(())
+}
+
+/// Read-only at last, now that nothing more has to be made inside.
+fn seal(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
+    init.recorder.at(Step::SealMounts);
+    for mount in init.seals.iter().flatten() {
+        sys::mount_setattr(mount.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;
+    }
+    if plan.rootfs.readonly {
+        sys::mount_setattr(root, false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;
+    }
+    Ok(())
+}
+
+fn name_host(plan: &Plan, recorder: &Recorder) -> Result<()> {
+    if let Some(name) = &plan.hostname {
+        recorder.at(Step::Hostname);
+        sys::sethostname(name)?;
+    }
+    if let Some(name) = &plan.domainname {
+        recorder.at(Step::Domainname);
+        sys::setdomainname(name)?;
+    }
+    Ok(())
+}
+
+fn run_hooks(init: &Init<'_>, step: Step, hooks: &[ChildHook<'_>]) -> Result<()> {
+    let (Some(state), Some(output)) = (init.hook_state, init.hook_output) else { return Ok(()) };
+    for hook in hooks {
+        init.recorder.at_item(step, hook.item());
+        hook.run(state, output)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Entering namespaces that exist: for `exec`, and for a container that joins a user or pid namespace by path.
+//!
+//! Who runs here: a copy of the runtime, as [`super::init`] describes, with the runtime's privileges. It enters the
+//! namespaces, and since a pid namespace is only ever entered by a child, makes that child: a sibling of its own
+//! (CLONE_PARENT), so that the runtime can wait for it. Then it ends.
+
+use super::channel::{Word, say};
+use super::init::close_foreign_fds;
+use super::recorder::Recorder;
+use crate::plan::Step;
+use crate::sys::{self, Result};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+/// What to enter and how.
+#[derive(Debug)]
+pub(crate) struct Joiner<'a> {
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) channel: BorrowedFd<'a>,
+    /// `cgroup.procs` of each v1 hierarchy.
+    pub(crate) cgroup_procs: &'a [OwnedFd],
+    /// A namespace, or a pidfd, and the `CLONE_NEW*` flags to enter of it; in this order.
+    pub(crate) targets: &'a [(BorrowedFd<'a>, i32)],
+    /// `CLONE_NEW*` flags for the child.
+    pub(crate) new: u64,
+    /// Whether a child is needed.
+    pub(crate) second_clone: bool,
+    /// The fds that this process and its child need, ascending.
+    pub(crate) needed_fds: &'a [RawFd],
+}
+
+/// Enters, and goes on as `then`, in this process or in its child.
+pub(crate) fn run(joiner: &Joiner<'_>, then: impl FnOnce() -> i32) -> i32 {
+    let failed = match enter(joiner) {
+        Err(failed) => failed,
+        Ok(()) if !joiner.second_clone => return then(),
+        Ok(()) => match sys::clone3(joiner.new | libc::CLONE_PARENT as u64, None, then) {
+            Err(failed) => failed,
+            Ok(born) => match say(joiner.channel, Word::Born(born.pid)) {
+                Err(failed) => failed,
+                Ok(()) => return 0,
+            },
+        },
+    };
+    joiner.recorder.fail(failed);
+    1
+}
+
+fn enter(joiner: &Joiner<'_>) -> Result<()> {
+    close_foreign_fds(joiner.needed_fds)?;
+    // Before the first namespace: nobody in there can look into this process (CVE-2016-9962).
+    sys::set_not_dumpable()?;
+    joiner.recorder.at(Step::EnterCgroup);
+    for procs in joiner.cgroup_procs {
+        sys::write_all(procs.as_fd(), b"0")?;
+    }
+    for (item, (fd, kinds)) in (0..).zip(joiner.targets) {
+        joiner.recorder.at_item(Step::JoinNamespace, item);
+        sys::setns(*fd, *kinds)?;
+    }
+    Ok(())
+}

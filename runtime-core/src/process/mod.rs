@@ -1,0 +1,23 @@
+//! Processes, and who does what:
+//!
+//! - the **runtime** is the calling process: it lays everything out ([`Launch`]), makes the new process with one
+//!   clone3(2), writes its id maps, runs hooks, and waits until it is ready;
+//! - the **init** ([`init`]) is the container's first process, from its birth to its execve;
+//! - an **executed** process ([`executed`]) is a further one in a container that runs;
+//! - a **joiner** ([`joiner`]) enters namespaces that exist, on behalf of one of these two.
+//!
+//! They share the plan (by the clone), a page of numbers ([`Recorder`]) and a few one-byte words ([`channel`]).
+//! Both kinds of process end up in [`entry`], and a created container waits at its [`start_gate`].
+
+pub(crate) mod channel;
+pub(crate) mod child_hook;
+pub(crate) mod entry;
+pub(crate) mod executed;
+pub(crate) mod handle;
+pub(crate) mod init;
+pub(crate) mod joiner;
+mod recorder;
+pub(crate) mod runtime;
+pub(crate) mod start_gate;
+
+pub(crate) use recorder::{NO_ITEM, Position, Recorder, Report};

@@ -1,0 +1,162 @@
+//! The flight recorder: one page, shared between the runtime and the process that it makes.
+//!
+//! The new process stores the step that it enters, a time stamp for each step, and on failure the call and its error
+//! number. So the runtime can say where it failed, also when it was killed (out of memory, a filter), and
+//! `husk state` can say where one hangs. The page is a file in the container's state directory; after execve(2) the
+//! container's process has it no longer.
+//!
+//! Invariant: the process writes only its own slots, the runtime only its own; all are single atomic numbers, so a
+//! reader sees old or new, never half. Nothing here allocates.
+
+use crate::plan::Step;
+use crate::sys::{self, Call, Failed, SharedPage};
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MAGIC: u64 = 0x6875_736b_0000_0001; // "husk", version 1
+const SLOT_MAGIC: usize = 0;
+const SLOT_INIT: usize = 1;
+const SLOT_RUNTIME: usize = 2;
+const SLOT_FAILURE: usize = 3;
+const SLOT_FAILED_AT: usize = 4;
+const SLOT_TIMES: usize = 8;
+
+/// A step, and which of several (mount 4, hook 0); [`NO_ITEM`] where there is only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) step: Step,
+    pub(crate) item: u32,
+}
+
+/// The item of a step that happens once.
+pub(crate) const NO_ITEM: u32 = u32::MAX;
+
+impl Position {
+    fn pack(self) -> u64 {
+        (u64::from(self.step.number()) + 1) << 32 | u64::from(self.item)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the halves of a packed number
+    fn unpack(value: u64) -> Option<Position> {
+        let number = ((value >> 32) as u16).checked_sub(1)?;
+        Some(Position { step: Step::from_number(number)?, item: value as u32 })
+    }
+}
+
+/// What the new process reported before it gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) at: Position,
+    pub(crate) failed: Failed,
+}
+
+/// The page, with names for its slots.
+#[derive(Debug)]
+pub(crate) struct Recorder(SharedPage);
+
+impl Recorder {
+    /// A new recording in `file`, which is made as long as it must be.
+    pub(crate) fn begin(file: &std::fs::File) -> std::io::Result<Recorder> {
+        file.set_len(SharedPage::file_size())?;
+        let page =
+            SharedPage::map(file.as_fd(), true).map_err(|failed| std::io::Error::from(failed.errno))?;
+        page.slots()[SLOT_MAGIC].store(MAGIC, Ordering::Release);
+        Ok(Recorder(page))
+    }
+
+    /// A recording that another process has begun; `None` when the file is not one.
+    pub(crate) fn read(file: &std::fs::File) -> Option<Recorder> {
+        if file.metadata().ok()?.len() < SharedPage::file_size() {
+            return None;
+        }
+        let page = SharedPage::map(file.as_fd(), false).ok()?;
+        (page.slots()[SLOT_MAGIC].load(Ordering::Acquire) == MAGIC).then_some(Recorder(page))
+    }
+
+    fn slot(&self, index: usize) -> &AtomicU64 {
+        let slots = self.0.slots();
+        slots.get(index).unwrap_or(&slots[SLOT_MAGIC + 7])
+    }
+
+    fn enter(&self, slot: usize, step: Step, item: u32) {
+        self.slot(slot).store(Position { step, item }.pack(), Ordering::Release);
+        let time = self.slot(SLOT_TIMES + usize::from(step.number()));
+        if time.load(Ordering::Relaxed) == 0 {
+            time.store(sys::monotonic_ns(), Ordering::Relaxed);
+        }
+    }
+
+    /// The new process: it enters a step.
+    pub(crate) fn at(&self, step: Step) {
+        self.enter(SLOT_INIT, step, NO_ITEM);
+    }
+
+    /// The new process: it enters one of several like steps.
+    pub(crate) fn at_item(&self, step: Step, item: u32) {
+        self.enter(SLOT_INIT, step, item);
+    }
+
+    /// The runtime: it enters a step.
+    pub(crate) fn runtime_at(&self, step: Step) {
+        self.enter(SLOT_RUNTIME, step, NO_ITEM);
+    }
+
+    /// The new process: the step that it is in failed.
+    pub(crate) fn fail(&self, failed: Failed) {
+        self.slot(SLOT_FAILED_AT).store(self.slot(SLOT_INIT).load(Ordering::Relaxed), Ordering::Relaxed);
+        let number = failed.number.unsigned_abs();
+        self.slot(SLOT_FAILURE)
+            .store(1 << 63 | u64::from(failed.call as u16) << 32 | u64::from(number), Ordering::Release);
+    }
+
+    /// Where the new process was last seen.
+    pub(crate) fn position(&self) -> Option<Position> {
+        Position::unpack(self.slot(SLOT_INIT).load(Ordering::Acquire))
+    }
+
+    /// Its report, if it gave one.
+    #[allow(clippy::cast_possible_truncation)] // the parts of a packed number
+    pub(crate) fn report(&self) -> Option<Report> {
+        let value = self.slot(SLOT_FAILURE).load(Ordering::Acquire);
+        if value >> 63 == 0 {
+            return None;
+        }
+        let call = Call::from_number((value >> 32) as u32 & 0xffff)?;
+        let number = i32::try_from(value as u32).unwrap_or(0);
+        let at = Position::unpack(self.slot(SLOT_FAILED_AT).load(Ordering::Relaxed))?;
+        Some(Report { at, failed: Failed { call, errno: Errno::from_raw(number), number } })
+    }
+
+    /// When each step was first entered, in nanoseconds of the monotonic clock; steps that never were are left out.
+    pub(crate) fn times(&self) -> Vec<(Step, u64)> {
+        let time = |step: Step| self.slot(SLOT_TIMES + usize::from(step.number())).load(Ordering::Relaxed);
+        Step::ALL.iter().map(|&step| (step, time(step))).filter(|&(_, time)| time != 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_what_was_recorded() {
+        let path = std::env::temp_dir().join(format!("husk-recorder-{}", std::process::id()));
+        let file = std::fs::File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .expect("file");
+        let recorder = Recorder::begin(&file).expect("begin");
+        recorder.at_item(Step::Mount, 4);
+        recorder.fail(Failed::new(Call::Fsmount, Errno::EPERM));
+        let reader = Recorder::read(&file).expect("read");
+        let report = reader.report().expect("report");
+        assert_eq!(report.at, Position { step: Step::Mount, item: 4 });
+        assert_eq!(report.failed, Failed::new(Call::Fsmount, Errno::EPERM));
+        assert_eq!(reader.times().len(), 1);
+        std::fs::remove_file(path).expect("remove");
+    }
+}

@@ -1,0 +1,86 @@
+//! The runtime's side of a new process: the channel, the waiting, and the fds that have to be ready before the clone.
+
+use super::channel::{Word, hear};
+use crate::sys::{self, Born, Call, Failed, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// A pair of connected ends: the runtime's and the new process's.
+pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(Failed::from(Call::Connect))
+}
+
+/// A process that is being made, seen from the runtime.
+#[derive(Debug)]
+pub(crate) struct Newborn {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) channel: OwnedFd,
+}
+
+impl Newborn {
+    pub(crate) fn new(born: Born, channel: OwnedFd) -> Newborn {
+        Newborn { pid: born.pid, pidfd: born.pidfd, channel }
+    }
+
+    /// The next word; `None` when the process has given up or was killed.
+    pub(crate) fn next_word(&self) -> Result<Option<Word>> {
+        loop {
+            let mut fds = [
+                PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(Failed::new(Call::Poll, errno)),
+                Ok(_) => {}
+            }
+            let [channel, _] = fds;
+            // What was said before the end is heard before the end is seen.
+            return if channel.any().unwrap_or(false) { hear(self.channel.as_fd()) } else { Ok(None) };
+        }
+    }
+
+    /// After a joiner's clone: the process that matters is its sibling. The joiner is reaped.
+    pub(crate) fn follow(&mut self) -> Result<bool> {
+        match self.next_word()? {
+            Some(Word::Born(pid)) => {
+                // Our own child that nobody has reaped: the number cannot mean another process.
+                let pidfd = sys::pidfd_open(pid)?;
+                let joiner = std::mem::replace(&mut self.pidfd, pidfd);
+                self.pid = pid;
+                sys::waitid(joiner.as_fd(), true)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Ends the process and reaps it.
+    pub(crate) fn abandon(&self) {
+        let _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::waitid(self.pidfd.as_fd(), true);
+    }
+}
+
+/// The fds that a new process needs, ascending and each once, as `close_foreign_fds` wants them.
+pub(crate) fn needed<'a>(
+    fds: impl IntoIterator<Item = BorrowedFd<'a>>,
+    stdio: Option<[RawFd; 3]>,
+    preserved: u32,
+) -> Vec<RawFd> {
+    let preserved = 3..3 + RawFd::try_from(preserved).unwrap_or(0);
+    let mut needed: Vec<RawFd> = fds
+        .into_iter()
+        .map(|fd| fd.as_raw_fd())
+        .chain(stdio.into_iter().flatten())
+        .chain(preserved)
+        .filter(|&fd| fd > 2)
+        .collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}

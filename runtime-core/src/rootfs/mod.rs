@@ -1,0 +1,32 @@
+//! The file-system steps of a new container's process, in the order in which init.rs calls them.
+//!
+//! Who runs here: the container's init, root in its user namespace, before its root is its own. Everything under the
+//! root is hostile; see [`resolve`] for how paths in it are handled. Mounts are made detached, looked at, and attached
+//! to the very fd that was looked at. Nothing here allocates.
+
+mod copy_up;
+mod device;
+mod mask;
+mod mount;
+mod pivot;
+pub(crate) mod resolve;
+mod source;
+
+pub(crate) use device::{cover_target, make_device, make_link};
+pub(crate) use mask::{Mask, make_readonly};
+pub(crate) use mount::{Mounter, legacy_data};
+pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
+
+pub(crate) use source::{open_bind, open_rootfs};
+
+use crate::sys::{self, Result};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A procfs of our own that lies nowhere: nobody can put anything over its files (CVE-2019-16884, CVE-2025-52881).
+/// It shows the pid namespace that the caller lives in.
+pub(crate) fn detached_proc() -> Result<OwnedFd> {
+    let fs = sys::fsopen(c"proc")?;
+    sys::fsconfig_create(fs.as_fd())?;
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    sys::fsmount(fs.as_fd(), attributes)
+}

@@ -1,0 +1,51 @@
+//! What comes from the host: bind sources and the rootfs itself, as detached copies of mounts.
+//!
+//! Where the runtime may, it opens them before the clone, with its own privileges and in its own mount namespace;
+//! without privileges the new process opens them, in its copy. Either way a copy gets its attributes while it is
+//! detached, and it never stays a peer of the host's mount unless the config asks for `shared`.
+
+use crate::plan::MountPlan;
+use crate::sys::{self, Result};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Sets `MS_…` propagation, with or without `MS_REC`, on a mount.
+pub(super) fn propagate(mount: BorrowedFd<'_>, flags: u64) -> Result<()> {
+    let recursive = flags & libc::MS_REC != 0;
+    sys::mount_setattr(mount, recursive, 0, 0, flags & !libc::MS_REC)
+}
+
+/// The attributes of a mount, then those of all below it.
+pub(super) fn set_attributes(mount: BorrowedFd<'_>, plan: &MountPlan) -> Result<()> {
+    let own = plan.attributes;
+    if !own.is_empty() {
+        sys::mount_setattr(mount, false, own.set, own.clear, 0)?;
+    }
+    let all = plan.recursive_attributes;
+    if !all.is_empty() {
+        sys::mount_setattr(mount, true, all.set, all.clear, 0)?;
+    }
+    Ok(())
+}
+
+/// A copy of the mount at `path`, ready to be attached.
+pub(crate) fn open_bind(path: &CStr, recursive: bool, plan: &MountPlan) -> Result<OwnedFd> {
+    let copy = sys::open_tree(sys::cwd(), path, recursive)?;
+    set_attributes(copy.as_fd(), plan)?;
+    // Mounts that the host makes later below the source still arrive; nothing travels the other way.
+    let asks_for_shared = plan.propagation.iter().any(|flags| flags & libc::MS_SHARED != 0);
+    if !asks_for_shared {
+        propagate(copy.as_fd(), libc::MS_SLAVE | libc::MS_REC)?;
+    }
+    for &flags in &plan.propagation {
+        propagate(copy.as_fd(), flags)?;
+    }
+    Ok(copy)
+}
+
+/// A copy of the rootfs with everything mounted in it. pivot_root(2) wants it unshared until the pivot is done.
+pub(crate) fn open_rootfs(path: &CStr) -> Result<OwnedFd> {
+    let copy = sys::open_tree(sys::cwd(), path, true)?;
+    propagate(copy.as_fd(), libc::MS_SLAVE | libc::MS_REC)?;
+    Ok(copy)
+}

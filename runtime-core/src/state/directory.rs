@@ -1,0 +1,169 @@
+//! A container's directory below the runtime's root, and the lock in it.
+//!
+//! Invariant: files appear whole, by rename, or not at all; a crash leaves a directory that
+//! [`remove`](StateDirectory::remove) takes away.
+
+use super::record::Record;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ContainerId;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+const RECORD: &str = "record.json";
+const CONFIG: &str = "config.json";
+const RECORDER: &str = "recorder";
+const LOCK: &str = "lock";
+
+/// The directory, open.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    path: PathBuf,
+    handle: File,
+}
+
+/// Held while a container is changed; others wait. Let go on drop, and by the kernel when its holder dies.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code)] Flock<File>);
+
+impl StateDirectory {
+    /// Makes the directory, and with it claims the id: of two that try, one wins.
+    pub(crate) fn claim(root: &Path, id: &ContainerId) -> Result<StateDirectory> {
+        let cannot = |error: &io::Error| {
+            Error::io(
+                format!("cannot create the state directory of {id} in {}", root.display()),
+                "mkdir",
+                error,
+            )
+        };
+        DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(|error| cannot(&error))?;
+        let path = root.join(id.as_str());
+        match DirBuilder::new().mode(0o711).create(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!("container with given ID already exists: {id}"),
+                ));
+            }
+            Err(error) => return Err(cannot(&error)),
+        }
+        let handle = File::open(&path).map_err(|error| cannot(&error))?;
+        Ok(StateDirectory { path, handle })
+    }
+
+    /// The directory of a container that exists.
+    pub(crate) fn open(root: &Path, id: &ContainerId) -> Result<StateDirectory> {
+        let path = root.join(id.as_str());
+        match File::open(&path) {
+            Ok(handle) => Ok(StateDirectory { path, handle }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(Error::new(ErrorKind::NotFound, format!("container does not exist: {id}")))
+            }
+            Err(error) => Err(Error::io(format!("cannot open {}", path.display()), "open", &error)),
+        }
+    }
+
+    /// Whether it is still there.
+    pub(crate) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    /// Waits until nobody else changes this container.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let path = self.path.join(LOCK);
+        let cannot = |error: &io::Error| Error::io(format!("cannot lock {}", path.display()), "flock", error);
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|error| cannot(&error))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusive) {
+                Ok(lock) => return Ok(Lock(lock)),
+                Err((back, nix::errno::Errno::EINTR)) => file = back,
+                Err((_, errno)) => return Err(cannot(&errno.into())),
+            }
+        }
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        replace_file(&path, bytes, 0o600)
+            .map_err(|error| Error::io(format!("cannot write {}", path.display()), "write", &error))
+    }
+
+    pub(crate) fn write_record(&self, record: &Record) -> Result<()> {
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Error::new(ErrorKind::System, format!("cannot write the record: {error}")))?;
+        self.replace(RECORD, &bytes)
+    }
+
+    pub(crate) fn write_config(&self, bytes: &[u8]) -> Result<()> {
+        self.replace(CONFIG, bytes)
+    }
+
+    pub(crate) fn read_config(&self) -> Result<Vec<u8>> {
+        let path = self.path.join(CONFIG);
+        fs::read(&path).map_err(|error| Error::io(format!("cannot read {}", path.display()), "read", &error))
+    }
+
+    /// The record; `None` when it was never written, since the runtime died first.
+    pub(crate) fn read_record(&self) -> Result<Option<Record>> {
+        let path = self.path.join(RECORD);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(format!("cannot read {}", path.display()), "read", &error)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::new(ErrorKind::System, format!("{} is damaged: {error}", path.display()))
+                .with_hint("delete --force removes the container")
+        })
+    }
+
+    /// A new flight recorder, or the one that is there.
+    pub(crate) fn recorder_file(&self, create: bool) -> io::Result<File> {
+        let path = self.path.join(RECORDER);
+        File::options().read(true).write(create).create(create).mode(0o600).open(path)
+    }
+
+    /// A recorder that has no name: for an `exec`, of which there can be many at once.
+    pub(crate) fn anonymous_recorder(&self) -> io::Result<File> {
+        File::options().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(&self.path)
+    }
+
+    /// Takes the directory away. The record goes first and the directory last, so that a crash in between leaves
+    /// what looks like a container that never came to be.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        gone(fs::remove_file(self.path.join(RECORD)))
+            .and_then(|()| gone(fs::remove_dir_all(&self.path)))
+            .map_err(|error| Error::io(format!("cannot remove {}", self.path.display()), "unlink", &error))
+    }
+}
+
+/// Replaces a file: readers see the old content or the new.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}

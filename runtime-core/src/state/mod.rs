@@ -1,0 +1,24 @@
+//! What is kept about a container: facts that cannot be read back from the kernel.
+//!
+//! One directory a container, below the runtime's root:
+//!
+//! | file | content |
+//! |---|---|
+//! | `record.json` | id, bundle, init's pid and start time, cgroup, annotations; replaced atomically |
+//! | `config.json` | the config as it was at `create`, for `exec` and for the last hooks |
+//! | `recorder` | the flight recorder of the init |
+//! | `start`, `started` | the start gate |
+//! | `lock` | held by whoever changes the container |
+//!
+//! The status is not among them: it is asked of the kernel each time ([`status`]).
+
+mod directory;
+mod record;
+mod status;
+mod time;
+
+pub(crate) use directory::{StateDirectory, replace_file};
+pub(crate) use record::{InitRecord, Record};
+pub(crate) use status::{Alive, find_init, start_time, status, step_of_init};
+pub use status::{State, Status};
+pub(crate) use time::now;

@@ -1,0 +1,82 @@
+//! The names of what can fail in a new process, as numbers, since it reports numbers and never text.
+
+use nix::errno::Errno;
+
+macro_rules! calls {
+    ($($variant:ident => $name:literal),* $(,)?) => {
+        /// A system call, or a check of ours that failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u16)]
+        pub(crate) enum Call { $($variant),* }
+
+        impl Call {
+            const ALL: &'static [Call] = &[$(Call::$variant),*];
+
+            /// The name as strace prints it, or a short sentence for a check.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Call::$variant => $name),* }
+            }
+
+            pub(crate) fn from_number(number: u32) -> Option<Call> {
+                Call::ALL.get(number as usize).copied()
+            }
+        }
+    };
+}
+
+calls! {
+    None => "",
+    Accept => "accept4", Bind => "bind", Capset => "capset", Chdir => "chdir", Chroot => "chroot", Clone3 => "clone3",
+    CloseRange => "close_range", Connect => "connect", Dup3 => "dup3", Execve => "execve", Faccessat2 => "faccessat2",
+    Fchdir => "fchdir", Fchmod => "fchmod", Fchown => "fchownat", Fcntl => "fcntl", Fsconfig => "fsconfig",
+    Fsmount => "fsmount", Fsopen => "fsopen", Fstat => "fstat", Fstatfs => "fstatfs", Getcwd => "getcwd",
+    Getdents => "getdents64", Ioctl => "ioctl", Keyctl => "keyctl", Kill => "pidfd_send_signal", Lseek => "lseek",
+    Memfd => "memfd_create", Mkdirat => "mkdirat", Mknodat => "mknodat", Mmap => "mmap", Mount => "mount",
+    MountSetattr => "mount_setattr", MoveMount => "move_mount", OpenTree => "open_tree", Openat2 => "openat2",
+    PidfdOpen => "pidfd_open", PivotRoot => "pivot_root", Poll => "poll", Prctl => "prctl", Prlimit => "prlimit64",
+    Read => "read", Readlinkat => "readlinkat", Recvmsg => "recvmsg", Seccomp => "seccomp", Sendmsg => "sendmsg",
+    Setdomainname => "setdomainname", Setgroups => "setgroups", Sethostname => "sethostname", Setns => "setns",
+    Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Sigprocmask => "rt_sigprocmask",
+    Symlinkat => "symlinkat", Umount => "umount2", Unshare => "unshare", Waitid => "waitid", Write => "write",
+    // Checks.
+    RuntimeGone => "the runtime has gone away",
+    OutsideRoot => "current working directory is outside of container mount namespace root -- possible container breakout detected",
+    NotThisDevice => "what is there is not the device that it should be",
+    NotADevpts => "/dev/pts is not a devpts file system",
+    NotProcfs => "not a procfs",
+    NotADirectory => "must be mounted on an ordinary directory",
+    IsADirectory => "is a directory",
+    NotInPath => "executable file not found in $PATH",
+    HookExited => "hook exited with status",
+    HookSignalled => "hook was killed by signal",
+    HookTimedOut => "hook ran longer than its timeout",
+    TooLong => "a path is too long",
+    Unmapped => "an id has no mapping in the user namespace",
+}
+
+/// A system call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
+    /// The error number; for [`Call::HookExited`] and [`Call::HookSignalled`] the status or signal.
+    pub(crate) number: i32,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failed>;
+
+impl Failed {
+    pub(crate) const fn new(call: Call, errno: Errno) -> Failed {
+        Failed { call, errno, number: errno as i32 }
+    }
+
+    /// A check whose number is no error number.
+    pub(crate) const fn with_number(call: Call, number: i32) -> Failed {
+        Failed { call, errno: Errno::UnknownErrno, number }
+    }
+
+    /// For `map_err` after a call that nix wraps.
+    pub(crate) fn from(call: Call) -> impl Fn(Errno) -> Failed {
+        move |errno| Failed::new(call, errno)
+    }
+}

@@ -1,0 +1,32 @@
+//! Passing an fd over a connected socket, without nix's allocating control buffer.
+
+use super::{Call, Result, check};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `sendmsg(socket, {data, SCM_RIGHTS fd}, MSG_NOSIGNAL)`, sendmsg(2), unix(7).
+pub(crate) fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, data: &[u8]) -> Result<()> {
+    // A cmsghdr and one fd, aligned as a cmsghdr.
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        fd: i32,
+    }
+    let mut control = Control {
+        header: libc::cmsghdr {
+            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<i32>(),
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        },
+        fd: fd.as_raw_fd(),
+    };
+    let mut part = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    // SAFETY: a msghdr is plain pointers and numbers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>();
+    // SAFETY: all pointers lead to locals that outlive the call; the kernel only reads them.
+    let value = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    check(Call::Sendmsg, i64::try_from(value).unwrap_or(-1)).map(drop)
+}
