@@ -9,6 +9,7 @@ use crate::options::CreateOptions;
 use crate::plan::Plan;
 use crate::plan::problems::escaped;
 use crate::spec::Spec;
+use serde_path_to_error::{Path as JsonPath, Segment};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -90,8 +91,12 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
 
 /// Bytes to a spec. What is no JSON at all is named by line and column, a value of the wrong kind by its pointer.
 pub(crate) fn parse(config: &[u8]) -> Result<Spec> {
-    let spec = serde_json::from_slice(config)
-        .map_err(|error| Error::problems_found(vec![explained(String::new(), &error)]))?;
+    let mut deserializer = serde_json::Deserializer::from_slice(config);
+    let spec: Spec = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        Error::problems_found(vec![explained(pointer, error.inner())])
+    })?;
+    deserializer.end().map_err(|error| Error::problems_found(vec![explained(String::new(), &error)]))?;
     check_raw(config)?;
     Ok(spec)
 }
@@ -147,6 +152,30 @@ fn find_nul(value: &serde_json::Value, pointer: &mut String, problems: &mut Vec<
     }
 }
 
+fn pointer(path: &JsonPath) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escaped(key))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// What serde calls it, and what a reader of JSON does.
+const WORDS: [(&str, &str); 8] = [
+    ("unknown variant `", "unknown value `"),
+    ("a sequence", "a list"),
+    ("a map", "an object"),
+    ("expected u16", "expected a number from 0 to 65535"),
+    ("expected u32", "expected a number from 0 to 4294967295"),
+    ("expected u64", "expected a number from 0 to 18446744073709551615"),
+    ("expected i32", "expected a number from -2147483648 to 2147483647"),
+    ("expected i64", "expected a number"),
+];
+
 /// serde's sentence, without the line where a pointer says it better.
 fn explained(mut pointer: String, error: &serde_json::Error) -> Problem {
     let mut message = error.to_string();
@@ -160,6 +189,13 @@ fn explained(mut pointer: String, error: &serde_json::Error) -> Problem {
     if let Some(field) = missing {
         pointer = format!("{pointer}/{}", escaped(field));
         message = format!("missing field {field:?}, which is required");
+    }
+    if let Some((_, rest)) = message.split_once("no variant for ") {
+        let name = rest.split(' ').next().unwrap_or_default();
+        message = format!("{name:?} is no capability, see capabilities(7)");
+    }
+    for (theirs, ours) in WORDS {
+        message = message.replace(theirs, ours);
     }
     Problem { pointer, message }
 }

@@ -1,8 +1,10 @@
 //! Planning, data-driven: `plan/NAME.json` holds a config, `plan/NAME.txt` the plan or the problems that come out.
+//! `plan/edits/NAME.json` holds named edits of the default config, `plan/edits/NAME.txt` what each changes.
 //!
 //! `UPDATE_PLANS=1 cargo test -p husk-core --test plan` writes the expected files anew; read the difference.
 
 use husk_core::{Bundle, CgroupLayout, ContainerId, CreateOptions, Hierarchy, Host};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,28 +66,89 @@ fn stable(text: &str) -> String {
     lines.collect()
 }
 
-#[test]
-fn configs_give_the_expected_plans() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan");
-    let update = std::env::var_os("UPDATE_PLANS").is_some();
-    let mut configs: Vec<PathBuf> = fs::read_dir(&directory)
-        .expect("list tests/plan")
+/// Compares with the expected text, or replaces it.
+fn compare(expected: &Path, found: &str, different: &mut Vec<String>) {
+    if std::env::var_os("UPDATE_PLANS").is_some() {
+        fs::write(expected, found).expect("write what is expected");
+    } else if fs::read_to_string(expected).unwrap_or_default() != found {
+        different.push(format!("--- {}\n{found}", expected.display()));
+    }
+}
+
+fn json_files(directory: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let mut files: Vec<PathBuf> = fs::read_dir(&directory)
+        .expect("list the test data")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
-    configs.sort();
-    assert!(configs.len() > 1, "no configs in {}", directory.display());
+    files.sort();
+    assert!(!files.is_empty(), "no test data in {}", directory.display());
+    files
+}
+
+#[test]
+fn configs_give_the_expected_plans() {
     let mut different = Vec::new();
-    for path in configs {
+    for path in json_files("tests/plan") {
         let config = fs::read_to_string(&path).expect("read a config");
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let host = if name.ends_with("_hybrid") { hybrid_host() } else { host() };
-        let found = outcome(&config, &host);
-        let expected = path.with_extension("txt");
-        if update {
-            fs::write(&expected, &found).expect("write the expected plan");
-        } else if fs::read_to_string(&expected).unwrap_or_default() != found {
-            different.push(format!("--- {name}\n{found}"));
+        let is_hybrid = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_hybrid"));
+        let host = if is_hybrid { hybrid_host() } else { host() };
+        compare(&path.with_extension("txt"), &outcome(&config, &host), &mut different);
+    }
+    assert!(different.is_empty(), "different from what is expected:\n{}", different.join("\n"));
+}
+
+/// One edit of a config: a pointer, and a value, where null removes; `-` appends to a list.
+type Edit = (String, Value);
+
+fn edit(config: &mut Value, (pointer, value): &Edit) {
+    let (parent, last) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = config.pointer_mut(parent).unwrap_or_else(|| panic!("nothing at {parent:?}"));
+    match parent {
+        Value::Array(list) if last == "-" => list.push(value.clone()),
+        Value::Array(list) if value.is_null() => drop(list.remove(last.parse().expect("an index"))),
+        Value::Array(list) => list[last.parse::<usize>().expect("an index")] = value.clone(),
+        Value::Object(map) if value.is_null() => drop(map.remove(last)),
+        Value::Object(map) => drop(map.insert(last.to_owned(), value.clone())),
+        _ => panic!("{pointer:?} is in neither a list nor an object"),
+    }
+}
+
+/// What an edit changes in the plan, as lines with `+` and `-`; or the problems that it makes.
+fn effect(before: &str, after: &str) -> String {
+    if !after.starts_with("  1  ") {
+        return after.to_owned();
+    }
+    // The number of a line is of no interest here.
+    let lines = |text: &str| -> Vec<String> { text.lines().map(|line| line[5..].to_owned()).collect() };
+    let (before, after) = (lines(before), lines(after));
+    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}\n"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}\n"));
+    let text: String = gone.chain(new).collect();
+    if text.is_empty() { "the same plan\n".to_owned() } else { text }
+}
+
+#[test]
+fn edits_have_the_expected_effects() {
+    let default = include_str!("plan/default.json");
+    let mut different = Vec::new();
+    for path in json_files("tests/plan/edits") {
+        for (suffix, host) in [("txt", host()), ("hybrid.txt", hybrid_host())] {
+            if suffix == "hybrid.txt" && !path.ends_with("mounts.json") {
+                continue;
+            }
+            let before = outcome(default, &host);
+            let text = fs::read_to_string(&path).expect("read edits");
+            let rows: Vec<(String, Vec<Edit>)> = serde_json::from_str(&text).expect("a list of edits");
+            let mut found = String::new();
+            for (name, edits) in rows {
+                let mut config: Value = serde_json::from_str(default).expect("the default config");
+                edits.iter().for_each(|one| edit(&mut config, one));
+                let after = outcome(&config.to_string(), &host);
+                found += &format!("== {name}\n{}\n", effect(&before, &after));
+            }
+            compare(&path.with_extension(suffix), &found, &mut different);
         }
     }
     assert!(different.is_empty(), "different from what is expected:\n{}", different.join("\n"));

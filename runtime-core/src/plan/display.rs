@@ -1,5 +1,6 @@
 //! A plan for people and programs: one line a step, in the order in which it will happen.
 
+use super::cgroup::{DeviceKind, DeviceRule};
 use super::mounts::MountAttributes;
 use super::{HookKind, HookPlan, MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use super::{capabilities, mount_options as attribute};
@@ -34,7 +35,9 @@ impl Plan {
         self.settings(&mut lines);
         self.identity(&mut lines);
         self.handing_over(&mut lines);
-        lines.0
+        // The order of steps stands in one place, where they are declared. The sort is stable.
+        lines.0.sort_by_key(|(place, _)| *place);
+        lines.0.into_iter().map(|(_, line)| line).collect()
     }
 
     fn before_the_clone(&self, lines: &mut Lines) {
@@ -45,6 +48,18 @@ impl Plan {
                 let all = if *recursive { " and all mounts below it" } else { "" };
                 lines.add(Step::OpenSource, mount.pointer("source"), format!("open {}{all}", text(path)));
             }
+        }
+        for directory in &self.cgroup.directories {
+            let path = directory.path.display();
+            let controllers = if directory.is_v2() { "cgroup v2".to_owned() } else { directory.controllers.join(",") };
+            lines.add(Step::MakeCgroup, "/linux/cgroupsPath", format!("make the cgroup {path} ({controllers})"));
+        }
+        for write in &self.cgroup.writes {
+            let (file, value) = (&write.file, &write.value);
+            lines.add(Step::LimitCgroup, write.pointer.as_str(), format!("{file} is {value:?}"));
+        }
+        for rule in self.cgroup.device_rules.iter().flatten() {
+            lines.add(Step::LimitCgroup, rule.pointer.as_str(), device_rule(rule));
         }
         if let Some(terminal) = self.process.terminal {
             let size = match (terminal.columns, terminal.rows) {
@@ -188,14 +203,14 @@ impl Plan {
             );
         }
         let text_of_user = format!("uid {}, gid {}, umask {:04o}", user.uid, user.gid, user.umask);
-        let seccomp = process.seccomp.as_ref();
-        let filter = |lines: &mut Lines, wanted: SeccompPoint| {
-            if let Some(seccomp) = seccomp.filter(|seccomp| seccomp.point == wanted) {
-                let text = format!("install the system call filter: {}", seccomp.program);
-                lines.add(Step::Seccomp, "/linux/seccomp", text);
-            }
-        };
-        filter(lines, SeccompPoint::BeforeCapabilities);
+        if let Some(seccomp) = &process.seccomp {
+            let place = match seccomp.point {
+                SeccompPoint::BeforeCapabilities => Step::Groups,
+                SeccompPoint::LastBeforeExec => Step::Seccomp,
+            };
+            let text = format!("install the system call filter: {}", seccomp.program);
+            lines.add_at(place, Step::Seccomp, "/linux/seccomp", text);
+        }
         lines.add(Step::User, "/process/user", text_of_user);
         for (name, bits) in [
             ("permitted", process.capabilities.permitted),
@@ -230,13 +245,13 @@ impl Plan {
         }
         lines.add(Step::StartGate, "", "wait for start".to_owned());
         lines.hooks(Step::StartContainerHook, HookKind::StartContainer, &self.hooks.start_container);
-        if let Some(seccomp) = process.seccomp.as_ref().filter(|s| s.point == SeccompPoint::LastBeforeExec) {
-            let text = format!("install the system call filter: {}", seccomp.program);
-            lines.add(Step::Seccomp, "/linux/seccomp", text);
-        }
         let args: Vec<_> = process.args.iter().map(|arg| quoted(arg)).collect();
         let home = if process.home_from_passwd { ", HOME from /etc/passwd" } else { "" };
-        let text = format!("{} with {} variables{home}", args.join(" "), process.env.len());
+        let variables = match process.env.len() {
+            1 => "1 variable".to_owned(),
+            count => format!("{count} variables"),
+        };
+        let text = format!("{} with {variables}{home}", args.join(" "));
         lines.add(Step::Exec, "/process/args", text);
         lines.hooks(Step::Exec, HookKind::Poststart, &self.hooks.poststart);
         lines.hooks(Step::Exec, HookKind::Poststop, &self.hooks.poststop);
@@ -257,11 +272,17 @@ impl fmt::Display for Plan {
     }
 }
 
-struct Lines(Vec<PlanLine>);
+/// Each with the step as which it takes place.
+struct Lines(Vec<(Step, PlanLine)>);
 
 impl Lines {
     fn add(&mut self, step: Step, pointer: impl Into<String>, text: String) {
-        self.0.push(PlanLine { step, text, pointer: pointer.into() });
+        self.add_at(step, step, pointer, text);
+    }
+
+    /// A step that takes place before another one than usual.
+    fn add_at(&mut self, place: Step, step: Step, pointer: impl Into<String>, text: String) {
+        self.0.push((place, PlanLine { step, text, pointer: pointer.into() }));
     }
 
     fn hooks(&mut self, step: Step, kind: HookKind, hooks: &[HookPlan]) {
@@ -311,6 +332,17 @@ impl MountPlan {
         }
         words
     }
+}
+
+fn device_rule(rule: &DeviceRule) -> String {
+    let number = |number: Option<u32>| number.map_or("*".to_owned(), |number| number.to_string());
+    let verb = if rule.allow { "allow" } else { "forbid" };
+    let kind = match rule.kind {
+        DeviceKind::All => "all devices",
+        DeviceKind::Block => "block devices",
+        DeviceKind::Char => "character devices",
+    };
+    format!("{verb} {kind} {}:{}, {}", number(rule.major), number(rule.minor), rule.access)
 }
 
 /// `, +nosuid -noexec`.
