@@ -51,8 +51,13 @@ impl Plan {
         }
         for directory in &self.cgroup.directories {
             let path = directory.path.display();
-            let controllers = if directory.is_v2() { "cgroup v2".to_owned() } else { directory.controllers.join(",") };
-            lines.add(Step::MakeCgroup, "/linux/cgroupsPath", format!("make the cgroup {path} ({controllers})"));
+            let controllers =
+                if directory.is_v2() { "cgroup v2".to_owned() } else { directory.controllers.join(",") };
+            lines.add(
+                Step::MakeCgroup,
+                "/linux/cgroupsPath",
+                format!("make the cgroup {path} ({controllers})"),
+            );
         }
         for write in &self.cgroup.writes {
             let (file, value) = (&write.file, &write.value);
