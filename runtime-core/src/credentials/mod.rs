@@ -21,6 +21,7 @@ pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
         && seccomp.point == SeccompPoint::BeforeCapabilities
     {
         recorder.at(Step::Seccomp);
+        recorder.be_silent();
         install(&seccomp.program)?;
     }
     recorder.at(Step::Groups);

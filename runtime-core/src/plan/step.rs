@@ -12,9 +12,9 @@ pub enum Step {
     // The runtime, while the new process waits.
     WriteMaps, OomScore, RuntimeHook,
     // The new process: where it lives.
-    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring,
+    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
     // The new process: its file system.
-    IsolateMounts, AttachRootfs, OpenProc, Sysctl, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
+    IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
     CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
     // The new process: its settings.
     Hostname, Domainname, Stdio,
@@ -33,8 +33,8 @@ impl Step {
         &[
             ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
             WriteMaps, OomScore, RuntimeHook,
-            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring,
-            IsolateMounts, AttachRootfs, OpenProc, Sysctl, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
+            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
+            IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
             CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
             Hostname, Domainname, Stdio,
             BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,

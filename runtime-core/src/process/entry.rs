@@ -4,6 +4,7 @@
 use super::recorder::Recorder;
 use crate::credentials;
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
+use crate::rootfs;
 use crate::sys::{self, CStrings, Call, Failed, RESOLVE_IN_ROOT, Result};
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -107,6 +108,10 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     // As root first: the user may lack a right that the way to the directory needs. As the user after: root may lack
     // one too (a FUSE mount, root squashed).
     let entered = nix::unistd::chdir(plan.cwd.as_c_str());
+    if let Some(label) = &plan.apparmor {
+        recorder.at(Step::SecurityLabel);
+        set_label(label)?;
+    }
     credentials::assume(plan, recorder)?;
     recorder.at(Step::WorkingDirectory);
     if entered.is_err() {
@@ -118,6 +123,15 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     recorder.at(Step::PreserveFds);
     preserve_fds(plan.preserve_fds)?;
     Ok(index)
+}
+
+/// The AppArmor profile to be in force from execve(2) on. Written to a procfs that nobody else can reach, and never to
+/// what the image has at `/proc` (CVE-2019-16884, CVE-2025-52881).
+fn set_label(label: &[u8]) -> Result<()> {
+    let proc = rootfs::detached_proc()?;
+    let own = sys::openat2(proc.as_fd(), c"thread-self", libc::O_PATH, 0, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV)?;
+    let file = sys::openat2(own.as_fd(), c"attr/apparmor/exec", libc::O_WRONLY, 0, sys::RESOLVE_STRICT)?;
+    sys::write_all(file.as_fd(), label)
 }
 
 /// A working directory that was reached through a leaked fd lies outside of the root (CVE-2024-21626).
@@ -168,8 +182,8 @@ pub(crate) fn execute(program: &Program<'_>, index: usize, recorder: &Recorder) 
     if let Some(seccomp) = &program.plan.seccomp
         && seccomp.point == SeccompPoint::LastBeforeExec
     {
-        // The step is noted first: after the filter, execve(2) is the only call.
         recorder.at(Step::Seccomp);
+        recorder.be_silent();
         if let Err(failed) = credentials::install(&seccomp.program) {
             return failed;
         }

@@ -87,10 +87,12 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
 
     // Who: root of the user namespace, with every capability in it.
     settle(init)?;
+    let proc = open_proc(init)?;
+    set_sysctls(init, proc.as_ref().map(AsFd::as_fd))?;
     let mut terminal = None;
     if let Some(rootfs) = init.rootfs {
         if plan.namespaces.is_new(NamespaceKind::Mount) {
-            terminal = build_rootfs(init, rootfs)?;
+            terminal = build_rootfs(init, rootfs, proc.as_ref().map(AsFd::as_fd))?;
         } else {
             recorder.at(Step::Pivot);
             rootfs::change_root(rootfs)?;
@@ -171,15 +173,17 @@ fn enter_time_namespace(proc: BorrowedFd<'_>, offsets: &[u8]) -> Result<()> {
 }
 
 /// Everything between the host's root and the container's. Gives the terminal, if there is to be one.
-fn build_rootfs(init: &mut Init<'_>, rootfs: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+fn build_rootfs(
+    init: &mut Init<'_>,
+    rootfs: BorrowedFd<'_>,
+    proc: Option<BorrowedFd<'_>>,
+) -> Result<Option<OwnedFd>> {
     let (plan, recorder) = (init.plan, init.recorder);
     recorder.at(Step::IsolateMounts);
     rootfs::isolate()?;
     recorder.at(Step::AttachRootfs);
     rootfs::attach(rootfs)?;
-    let proc = open_proc(plan, init)?;
-    set_sysctls(plan, proc.as_ref().map(AsFd::as_fd), init)?;
-    mount_all(init, rootfs, proc.as_ref().map(AsFd::as_fd))?;
+    mount_all(init, rootfs, proc)?;
     for (item, node) in (0..).zip(&plan.devices.nodes) {
         recorder.at_item(Step::Device, item);
         rootfs::make_device(rootfs, node, plan.devices.bind)?;
@@ -189,7 +193,8 @@ fn build_rootfs(init: &mut Init<'_>, rootfs: BorrowedFd<'_>) -> Result<Option<Ow
         rootfs::make_link(rootfs, link)?;
     }
     recorder.at(Step::MakeCwd);
-    drop(resolve::open_or_make(rootfs, &plan.process.cwd, resolve::Make::Directory)?);
+    // As runc does. Where it cannot be made, entering it says why, as the user who is to work there.
+    let _ = resolve::open_or_make(rootfs, &plan.process.cwd, resolve::Make::Directory);
     let terminal = open_terminal(init, rootfs, true)?;
     if init.wait_for_hooks {
         recorder.at(Step::WaitForHooks);
@@ -211,8 +216,8 @@ fn build_rootfs(init: &mut Init<'_>, rootfs: BorrowedFd<'_>) -> Result<Option<Ow
 }
 
 /// A procfs that nobody else can reach, where one is needed.
-fn open_proc(plan: &Plan, init: &Init<'_>) -> Result<Option<OwnedFd>> {
-    if plan.sysctls.is_empty() {
+fn open_proc(init: &Init<'_>) -> Result<Option<OwnedFd>> {
+    if init.plan.sysctls.is_empty() {
         return Ok(None);
     }
     init.recorder.at(Step::OpenProc);
@@ -220,10 +225,10 @@ fn open_proc(plan: &Plan, init: &Init<'_>) -> Result<Option<OwnedFd>> {
 }
 
 /// Kernel parameters, while our procfs still lies nowhere and nothing can lie over its files.
-fn set_sysctls(plan: &Plan, proc: Option<BorrowedFd<'_>>, init: &Init<'_>) -> Result<()> {
+fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let Some(proc) = proc else { return Ok(()) };
     let sys_directory = sys::openat2(proc, c"sys", libc::O_PATH | libc::O_DIRECTORY, 0, RESOLVE_STRICT)?;
-    for (item, sysctl) in (0..).zip(&plan.sysctls) {
+    for (item, sysctl) in (0..).zip(&init.plan.sysctls) {
         init.recorder.at_item(Step::Sysctl, item);
         let file = sys::openat2(sys_directory.as_fd(), &sysctl.path, libc::O_WRONLY, 0, RESOLVE_STRICT)?;
         sys::write_all(file.as_fd(), &sysctl.value)?;

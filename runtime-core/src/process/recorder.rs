@@ -20,6 +20,7 @@ const SLOT_INIT: usize = 1;
 const SLOT_RUNTIME: usize = 2;
 const SLOT_FAILURE: usize = 3;
 const SLOT_FAILED_AT: usize = 4;
+const SLOT_SILENT: usize = 5;
 const SLOT_TIMES: usize = 8;
 
 /// A step, and which of several (mount 4, hook 0); [`NO_ITEM`] where there is only one.
@@ -81,6 +82,9 @@ impl Recorder {
 
     fn enter(&self, slot: usize, step: Step, item: u32) {
         self.slot(slot).store(Position { step, item }.pack(), Ordering::Release);
+        if self.slot(SLOT_SILENT).load(Ordering::Relaxed) != 0 && slot == SLOT_INIT {
+            return;
+        }
         let time = self.slot(SLOT_TIMES + usize::from(step.number()));
         if time.load(Ordering::Relaxed) == 0 {
             time.store(sys::monotonic_ns(), Ordering::Relaxed);
@@ -95,6 +99,12 @@ impl Recorder {
     /// The new process: it enters one of several like steps.
     pub(crate) fn at_item(&self, step: Step, item: u32) {
         self.enter(SLOT_INIT, step, item);
+    }
+
+    /// The new process: a filter is about to be installed. From now on recording makes no system call, not even for
+    /// the time, which the vDSO cannot tell on every machine.
+    pub(crate) fn be_silent(&self) {
+        self.slot(SLOT_SILENT).store(1, Ordering::Relaxed);
     }
 
     /// The runtime: it enters a step.
