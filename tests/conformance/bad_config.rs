@@ -77,6 +77,7 @@ fn refused(lab: &Lab, row: &Row) -> Outcome {
         }
     };
     let finished = create.output()?.exits(1);
+    assert_ne!(finished.stderr, "", "it says why");
     if lab.runtime.is("husk") {
         finished.says(row.pointers).says(row.words);
     }

@@ -146,6 +146,7 @@ fn log_is_empty_after_a_success(lab: &Lab) -> Outcome {
     let create = create_command(&container);
     let words: Vec<&str> = create.iter().map(String::as_str).collect();
     assert_eq!(log_of(&container, "json", &words, 0)?, "");
+    assert_eq!(container.status()?, "created");
     assert_eq!(log_of(&container, "json", &["start", &container.id], 0)?, "");
     assert_eq!(log_of(&container, "json", &["delete", "--force", &container.id], 0)?, "");
     Ok(())

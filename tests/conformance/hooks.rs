@@ -244,7 +244,7 @@ fn failure_of_start_container_stops_it(lab: &Lab) -> Outcome {
     let (mut container, log) = with_log(lab)?;
     add(&mut container, "startContainer", sh("exit 3"));
     container.config.sh("echo program >> /log");
-    let finished = container.run()?;
+    let finished = container.run()?.says(&["hook"]);
     assert_ne!(finished.code(), 0, "{finished}");
     assert_eq!(words(&log)?, Vec::<String>::new(), "the program must not run");
     container.nothing_left()

@@ -270,6 +270,7 @@ fn delete_of_a_running_container(lab: &Lab) -> Outcome {
 fn delete_of_a_created_container(lab: &Lab) -> Outcome {
     let container = lab.container()?;
     container.create()?.ok();
+    assert_eq!(container.status()?, "created");
     container.delete()?.ok();
     container.nothing_left()
 }
@@ -356,7 +357,11 @@ fn pid_file_is_absent_after_a_failure(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     container.config.args(&["/no/such/program"]);
     let file = container.directory.join("pid");
-    container.create_with(&["--pid-file", &file.to_string_lossy()])?.output()?.exits(1);
+    container
+        .create_with(&["--pid-file", &file.to_string_lossy()])?
+        .output()?
+        .exits(1)
+        .says(&["no such file"]);
     assert!(!file.exists());
     container.nothing_left()
 }

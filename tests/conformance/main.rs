@@ -4,6 +4,7 @@
 
 mod bad_config;
 mod cgroups;
+mod confinement;
 mod default_config;
 mod devices;
 mod errors;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         terminal::cases,
         namespaces::cases,
         mounts::cases,
+        confinement::cases,
         devices::cases,
         cgroups::cases,
         freezer::cases,

@@ -1,7 +1,7 @@
 //! Mounts of each kind, their options, and what keeps them inside the root.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 
 use husk_conformance::suite::Case;
 use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case};
@@ -38,12 +38,6 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(masked_paths),
         case!(read_only_paths),
         case!(missing_masked_and_read_only_paths),
-        case!(symlink_in_a_target_stays_inside),
-        case!(absolute_symlink_as_target),
-        case!(dots_in_a_target_stay_inside),
-        case!(dev_as_a_symlink_stays_inside, lacks "runc 1.1": "CVE-2026-41579"),
-        case!(proc_as_a_symlink_is_refused),
-        case!(null_as_a_symlink_masks_nothing_outside, lacks "runc 1.1": "CVE-2025-31133"),
         case!(nothing_reaches_the_host),
     ]
 }
@@ -329,6 +323,7 @@ fn propagation_of_the_root(lab: &Lab) -> Outcome {
 fn private_by_default(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     let finished = container.run_sh("cat /proc/self/mountinfo")?.ok();
+    assert!(finished.stdout.contains(" / / ") || finished.stdout.contains("/rootfs / "), "{finished}");
     assert!(!finished.stdout.contains("shared:"), "{finished}");
     Ok(())
 }
@@ -420,88 +415,6 @@ fn missing_masked_and_read_only_paths(lab: &Lab) -> Outcome {
     container.run_sh("echo fine")?.ok().prints("fine");
     assert!(!container.has("/not"));
     Ok(())
-}
-
-/// A directory of the host that a root's symbolic links aim at, and that must stay as it is.
-fn victim(container: &Container<'_>) -> Result<String, Stop> {
-    let directory = container.directory.join("victim");
-    fs::create_dir(&directory)?;
-    Ok(directory.to_string_lossy().into_owned())
-}
-
-fn symlink_in_a_target_stays_inside(lab: &Lab) -> Outcome {
-    let mut container = lab.container()?;
-    let victim = victim(&container)?;
-    symlink(format!("../../../../../../../..{victim}"), container.rootfs().join("way"))?;
-    container.config.mount("tmpfs", "tmpfs", "/way/out", &[]);
-    let finished = container.run_sh(&format!("ls -d {victim}/out"))?;
-    assert_eq!(fs::read_dir(&victim)?.count(), 0, "something was made on the host: {finished}");
-    container.nothing_left()
-}
-
-fn absolute_symlink_as_target(lab: &Lab) -> Outcome {
-    let mut container = lab.container()?;
-    let victim = victim(&container)?;
-    symlink(&victim, container.rootfs().join("way"))?;
-    container.config.mount("tmpfs", "tmpfs", "/way", &[]);
-    let finished = container.run_sh("echo x > /way/file; ls /way")?;
-    assert_eq!(fs::read_dir(&victim)?.count(), 0, "something was made on the host: {finished}");
-    container.nothing_left()
-}
-
-fn dots_in_a_target_stay_inside(lab: &Lab) -> Outcome {
-    let mut container = lab.container()?;
-    let victim = victim(&container)?;
-    container.config.mount("tmpfs", "tmpfs", &format!("/../../../../../../..{victim}/out"), &[]);
-    let finished = container.run_sh(&format!("ls -d {victim}/out"))?;
-    assert_eq!(fs::read_dir(&victim)?.count(), 0, "something was made on the host: {finished}");
-    finished.ok().prints(&format!("{victim}/out"));
-    container.nothing_left()
-}
-
-/// CVE-2026-41579, CVE-2026-47766: device nodes and links are made in /dev, wherever an image says that is.
-fn dev_as_a_symlink_stays_inside(lab: &Lab) -> Outcome {
-    let mut container = lab.container()?;
-    let victim = victim(&container)?;
-    fs::remove_dir(container.rootfs().join("dev"))?;
-    symlink(&victim, container.rootfs().join("dev"))?;
-    for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        container.config.without_mount(place);
-    }
-    let finished = container.run_sh("true")?;
-    assert_eq!(fs::read_dir(&victim)?.count(), 0, "something was made on the host: {finished}");
-    container.nothing_left()
-}
-
-/// CVE-2019-19921, CVE-2023-27561: a /proc elsewhere makes the runtime write its settings into files of the image.
-fn proc_as_a_symlink_is_refused(lab: &Lab) -> Outcome {
-    for name in ["proc", "sys"] {
-        let mut container = lab.container()?;
-        fs::remove_dir(container.rootfs().join(name))?;
-        fs::create_dir(container.rootfs().join("elsewhere"))?;
-        symlink("/elsewhere", container.rootfs().join(name))?;
-        container.config.args(&["/bin/true"]);
-        container.create()?.exits(1).says(&[name]);
-        container.nothing_left()?;
-    }
-    Ok(())
-}
-
-/// CVE-2025-31133: a file is masked with /dev/null, which must be that device and not what an image calls so.
-fn null_as_a_symlink_masks_nothing_outside(lab: &Lab) -> Outcome {
-    let mut container = lab.container()?;
-    for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
-        container.config.without_mount(place);
-    }
-    let target = container.rootfs().join("etc/target");
-    fs::write(&target, "target\n")?;
-    fs::write(container.rootfs().join("etc/masked"), "masked\n")?;
-    symlink("/etc/target", container.rootfs().join("dev/null"))?;
-    container.config.writable().put("/linux/maskedPaths", json!(["/etc/masked"]));
-    let finished = container.run_sh("cat /etc/masked; echo x > /etc/masked")?;
-    assert!(!finished.stdout.contains("masked") && !finished.stdout.contains("target"), "{finished}");
-    assert_eq!(fs::read(&target)?, b"target\n", "{finished}");
-    container.nothing_left()
 }
 
 fn nothing_reaches_the_host(lab: &Lab) -> Outcome {

@@ -97,6 +97,7 @@ impl<'lab> Container<'lab> {
     pub fn up(&mut self) -> Outcome {
         self.config.args(&["/bin/sleep", "1000"]);
         self.run_with(&["--detach"])?.output()?.ok();
+        assert_eq!(self.status()?, "running");
         Ok(())
     }
 
