@@ -7,6 +7,8 @@
 //! need permitted and inheritable ones (capabilities(7)). The inheritable set is what the plan says and never more
 //! (CVE-2022-29162).
 
+pub(crate) mod limits;
+
 use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};
 use crate::process::Recorder;
 use crate::sys::{self, Call, Capabilities, Failed, Result};

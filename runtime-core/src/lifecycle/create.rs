@@ -9,6 +9,7 @@ use super::undo::Undo;
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
 use crate::container::{Container, Created};
+use crate::credentials::limits;
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::options::CreateOptions;
@@ -155,6 +156,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
             channel: their_channel.as_fd(),
             cgroup_procs: &birthplace.procs,
             targets: &targets,
+            limits: &plan.process.rlimits,
             new,
             second_clone: true,
             needed_fds: &needed_fds,
@@ -189,6 +191,8 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     if plan.namespaces.is_new(NamespaceKind::User) {
         recorder.runtime_at(Step::WriteMaps);
         write_maps(process.pid, &plan.namespaces, &plan.process)?;
+        recorder.runtime_at(Step::RaiseLimits);
+        raise_limits(process.pid, &plan.process)?;
     }
     if let Some(adjustment) = plan.process.oom_score_adj {
         recorder.runtime_at(Step::OomScore);
@@ -214,8 +218,6 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         }
     }
 
-    recorder.runtime_at(Step::Limits);
-    set_limits(process.pid, &plan.process)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,
@@ -323,22 +325,12 @@ fn write_maps(pid: i32, namespaces: &NamespacePlan, process: &ProcessPlan) -> Re
     write("gid_map", &lines(&namespaces.gid_mappings), "map the groups (/linux/gidMappings)")
 }
 
-/// Limits come last and from outside: a small one must not get in the way of what is still to be set up.
-pub(super) fn set_limits(pid: i32, process: &ProcessPlan) -> Result<()> {
-    for limit in &process.rlimits {
-        sys::prlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|failed| {
-            Error::os(
-                format!(
-                    "cannot set the limit /process/rlimits/{} to {}:{}",
-                    limit.item, limit.soft, limit.hard
-                ),
-                failed.call.name(),
-                failed.errno,
-            )
-            .at(Step::Limits)
-        })?;
-    }
-    Ok(())
+/// For a process in a new user namespace, whose own privileges count for nothing on the host.
+fn raise_limits(pid: i32, process: &ProcessPlan) -> Result<()> {
+    limits::raise(pid, &process.rlimits).map_err(|failed| {
+        Error::os("cannot raise a limit (/process/rlimits)", failed.call.name(), failed.errno)
+            .at(Step::RaiseLimits)
+    })
 }
 
 /// The hooks that the new process runs, and what they read and say.

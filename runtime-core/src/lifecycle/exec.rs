@@ -1,6 +1,5 @@
 //! `exec`: a further process in a running container.
 
-use super::create::set_limits;
 use super::explain::{Subject, explain};
 use super::prepare::{check_preserved, write_proc};
 use crate::cgroup::Cgroup;
@@ -73,6 +72,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         channel: their_channel.as_fd(),
         cgroup_procs: &birthplace.procs,
         targets,
+        limits: &plan.rlimits,
         new: 0,
         second_clone,
         needed_fds: &needed_fds,
@@ -115,7 +115,6 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
             Some(Word::Ready) => {}
             _ => return Err(failed(&newborn)),
         }
-        set_limits(newborn.pid, &plan)?;
         let terminal = match console {
             Some(console) => console.receive()?,
             None => None,

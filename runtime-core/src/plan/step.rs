@@ -12,7 +12,7 @@ pub enum Step {
     // The runtime, while the new process waits.
     WriteMaps, OomScore, RuntimeHook,
     // The new process: where it lives.
-    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
+    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
     // The new process: its file system.
     IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
     CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
@@ -22,7 +22,7 @@ pub enum Step {
     BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
     WorkingDirectory, FindExecutable, PreserveFds,
     // Handing over.
-    Ready, Limits, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
+    Limits, Ready, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
 }
 
 impl Step {
@@ -33,13 +33,13 @@ impl Step {
         &[
             ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
             WriteMaps, OomScore, RuntimeHook,
-            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
+            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
             IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
             CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
             Hostname, Domainname, Stdio,
             BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
             WorkingDirectory, FindExecutable, PreserveFds,
-            Ready, Limits, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
+            Limits, Ready, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
         ]
     };
 
@@ -52,7 +52,7 @@ impl Step {
     /// Whether the runtime takes it, rather than the new process.
     #[must_use]
     pub fn belongs_to_runtime(self) -> bool {
-        self <= Step::RuntimeHook || matches!(self, Step::Limits | Step::PidFile)
+        self <= Step::RuntimeHook || matches!(self, Step::PidFile)
     }
 
     /// Its number in the flight recorder.

@@ -2,7 +2,7 @@
 //! directory, and the search for its executable, as the user that will execute it.
 
 use super::recorder::Recorder;
-use crate::credentials;
+use crate::credentials::{self, limits};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::rootfs;
 use crate::sys::{self, CStrings, Call, Failed, RESOLVE_IN_ROOT, Result};
@@ -122,6 +122,10 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     let index = find_executable(plan)?;
     recorder.at(Step::PreserveFds);
     preserve_fds(plan.preserve_fds)?;
+    for limit in &plan.rlimits {
+        recorder.at_item(Step::Limits, limit.item);
+        limits::set(limit)?;
+    }
     Ok(index)
 }
 
@@ -129,7 +133,13 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
 /// what the image has at `/proc` (CVE-2019-16884, CVE-2025-52881).
 fn set_label(label: &[u8]) -> Result<()> {
     let proc = rootfs::detached_proc()?;
-    let own = sys::openat2(proc.as_fd(), c"thread-self", libc::O_PATH, 0, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV)?;
+    let own = sys::openat2(
+        proc.as_fd(),
+        c"thread-self",
+        libc::O_PATH,
+        0,
+        libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV,
+    )?;
     let file = sys::openat2(own.as_fd(), c"attr/apparmor/exec", libc::O_WRONLY, 0, sys::RESOLVE_STRICT)?;
     sys::write_all(file.as_fd(), label)
 }

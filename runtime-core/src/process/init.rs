@@ -9,6 +9,7 @@ use super::child_hook::ChildHook;
 use super::entry::{self, Program};
 use super::recorder::Recorder;
 use super::start_gate;
+use crate::credentials::limits;
 use crate::plan::{NamespaceKind, Plan, Step};
 use crate::rootfs::{self, Mask, Mounter, resolve};
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
@@ -146,6 +147,10 @@ fn become_root(plan: &Plan) -> Result<()> {
 fn settle(init: &Init<'_>) -> Result<()> {
     let (plan, recorder) = (init.plan, init.recorder);
     umask(Mode::empty());
+    if !plan.namespaces.is_private(NamespaceKind::User) {
+        recorder.at(Step::RaiseLimits);
+        limits::raise(0, &plan.process.rlimits)?;
+    }
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if plan.namespaces.is_new(NamespaceKind::Cgroup) {
         recorder.at(Step::NewCgroupNamespace);

@@ -7,7 +7,8 @@
 use super::channel::{Word, say};
 use super::init::close_foreign_fds;
 use super::recorder::Recorder;
-use crate::plan::Step;
+use crate::credentials::limits;
+use crate::plan::{RlimitPlan, Step};
 use crate::sys::{self, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -20,6 +21,8 @@ pub(crate) struct Joiner<'a> {
     pub(crate) cgroup_procs: &'a [OwnedFd],
     /// A namespace, or a pidfd, and the `CLONE_NEW*` flags to enter of it; in this order.
     pub(crate) targets: &'a [(BorrowedFd<'a>, i32)],
+    /// Limits whose hard values may have to be raised while this process has the runtime's privileges.
+    pub(crate) limits: &'a [RlimitPlan],
     /// `CLONE_NEW*` flags for the child.
     pub(crate) new: u64,
     /// Whether a child is needed.
@@ -53,6 +56,8 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
     }
+    joiner.recorder.at(Step::RaiseLimits);
+    limits::raise(0, joiner.limits)?;
     for (item, (fd, kinds)) in (0..).zip(joiner.targets) {
         joiner.recorder.at_item(Step::JoinNamespace, item);
         sys::setns(*fd, *kinds)?;

@@ -51,18 +51,19 @@ pub(crate) fn waitid(pidfd: BorrowedFd<'_>, block: bool) -> Result<Option<Ended>
     }
 }
 
-/// `prlimit(pid, resource, &new, NULL)`, prlimit(2).
-pub(crate) fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
-    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
-    // SAFETY: the kernel reads the struct; no old value is asked for.
-    let value = unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            pid,
-            resource,
-            &raw const limit,
-            std::ptr::null::<libc::rlimit64>(),
-        )
-    };
-    check(Call::Prlimit, value).map(drop)
+/// The soft and the hard value of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+/// `prlimit(pid, resource, &new, &old)`, prlimit(2): gives the old limit; process 0 is the caller.
+pub(crate) fn prlimit(pid: i32, resource: u32, new: Option<Limit>) -> Result<Limit> {
+    let new = new.map(|limit| libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard });
+    let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let pointer = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the kernel reads the new struct if there is one, and fills the old one.
+    let value = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, pointer, &raw mut old) };
+    check(Call::Prlimit, value).map(|_| Limit { soft: old.rlim_cur, hard: old.rlim_max })
 }
