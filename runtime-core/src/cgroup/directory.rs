@@ -7,7 +7,7 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -62,10 +62,7 @@ impl Directory {
     /// One write(2): the kernel takes each as one request.
     pub(super) fn write(&self, file: &str, value: &str) -> Result<(), Failed> {
         let fd = self.open_file(file, OFlag::O_WRONLY).map_err(|errno| Failed { call: "open", errno })?;
-        match File::from(fd).write(value.as_bytes()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failed { call: "write", errno: errno_of(&error) }),
-        }
+        nix::unistd::write(&fd, value.as_bytes()).map(drop).map_err(|errno| Failed { call: "write", errno })
     }
 
     /// The number behind `key` in a file of `KEY NUMBER` lines.

@@ -7,6 +7,7 @@
 //! for a whole tree at once.
 
 mod create;
+mod devices;
 mod directory;
 mod events;
 mod freezer;
@@ -121,9 +122,13 @@ impl Cgroup {
         for write in &plan.writes {
             self.write(plan, write)?;
         }
-        if plan.device_rules.is_some() {
-            let message = "device rules under cgroup v2 are not supported yet";
-            return Err(Error::new(ErrorKind::Unsupported, message).at(Step::LimitCgroup));
+        match (&plan.device_rules, &self.v2) {
+            (Some(rules), Some(directory)) => devices::enforce(directory, rules)?,
+            (Some(_), None) => {
+                let message = "cannot set device rules: container could not join or create cgroup";
+                return Err(Error::new(ErrorKind::PermissionDenied, message).at(Step::LimitCgroup));
+            }
+            (None, _) => {}
         }
         Ok(())
     }

@@ -1,15 +1,17 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 //! Real cgroups and real processes, as root: in a directory of this test's own in every hierarchy of this host.
 
-use super::{Birthplace, Cgroup};
+use super::{Birthplace, Cgroup, CgroupRecord};
+use crate::error::ErrorKind;
 use crate::host::{CgroupLayout, Hierarchy, Host};
 use crate::options::CreateOptions;
-use crate::plan::{CgroupPlan, plan_cgroup};
+use crate::plan::{CgroupPlan, Step, plan_cgroup};
 use oci_spec::runtime as spec;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,64 +65,108 @@ fn host(cgroups: CgroupLayout) -> Host {
     }
 }
 
-/// A cgroup of the test's own, gone at its end, with what was made around it.
+/// Only the v1 hierarchies, as on hosts that never mounted v2.
+fn v1_alone() -> Option<CgroupLayout> {
+    match layout() {
+        CgroupLayout::Hybrid { hierarchies, .. } => Some(CgroupLayout::Hybrid { hierarchies, unified: None }),
+        _ => None,
+    }
+}
+
+/// v2 as if it were alone, also where v1 is mounted beside it. There it begins at a directory of the test's own, so
+/// that no controller is enabled in the host's root cgroup.
+fn v2_alone() -> Option<CgroupLayout> {
+    match layout() {
+        CgroupLayout::Hybrid { unified: Some(mountpoint), .. } => {
+            let mountpoint = mountpoint.join(format!("husk-test-{}-root", std::process::id()));
+            Some(CgroupLayout::Unified { mountpoint })
+        }
+        CgroupLayout::Unified { mountpoint } => Some(CgroupLayout::Unified { mountpoint }),
+        _ => None,
+    }
+}
+
+/// Every layout that this host can show.
+fn layouts() -> Vec<CgroupLayout> {
+    let mut layouts: Vec<CgroupLayout> =
+        [Some(layout()), v1_alone(), v2_alone()].into_iter().flatten().collect();
+    layouts.dedup();
+    assert!(layouts.len() == 3 || matches!(layouts[0], CgroupLayout::Unified { .. }), "{layouts:?}");
+    layouts
+}
+
+/// `husk-test-PID-N`, which every test has for itself.
+fn name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("husk-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn plan_at(layout: &CgroupLayout, path: &str, resources: &Value) -> CgroupPlan {
+    let linux = json!({ "cgroupsPath": path, "resources": resources });
+    let linux: spec::Linux = serde_json::from_value(linux).unwrap();
+    let mut problems = Vec::new();
+    let id = "test".parse().unwrap();
+    let options = CreateOptions::new();
+    let plan = plan_cgroup(Some(&linux), &id, &host(layout.clone()), &options, &mut problems);
+    assert_eq!(problems, []);
+    plan
+}
+
+/// A cgroup of the test's own, gone at its end, with the directory that was made around it.
 struct Fixture {
     plan: CgroupPlan,
     cgroup: Cgroup,
 }
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// `/husk-test-PID-N`, which every test has for itself.
-fn top() -> String {
-    format!("/husk-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn plan_at(path: &str, resources: serde_json::Value) -> CgroupPlan {
-    let linux = serde_json::json!({ "cgroupsPath": path, "resources": resources });
-    let linux: spec::Linux = serde_json::from_value(linux).unwrap();
-    let mut problems = Vec::new();
-    let plan = plan_cgroup(
-        Some(&linux),
-        &"test".parse().unwrap(),
-        &host(layout()),
-        &CreateOptions::new(),
-        &mut problems,
-    );
-    assert_eq!(problems, []);
-    plan
-}
-
 impl Fixture {
-    fn new(resources: serde_json::Value) -> Fixture {
-        let plan = plan_at(&format!("{}/inner", top()), resources);
+    fn new(layout: &CgroupLayout, resources: Value) -> Fixture {
+        let plan = plan_at(layout, &format!("/{}/inner", name()), &resources);
+        for directory in plan.directories.iter().filter(|directory| directory.is_v2()) {
+            // See v2_alone.
+            let _ = fs::create_dir(&directory.mountpoint);
+        }
         let cgroup = Cgroup::create(&plan).unwrap();
         let fixture = Fixture { plan, cgroup };
         fixture.cgroup.apply(&fixture.plan).unwrap();
         fixture
     }
 
-    fn directory(&self, controller: &str) -> PathBuf {
-        let record = self.cgroup.record().0;
-        record.get(controller).or_else(|| record.get("")).unwrap().clone()
-    }
-
     fn read(&self, controller: &str, file: &str) -> String {
-        fs::read_to_string(self.directory(controller).join(file)).unwrap().trim().to_owned()
+        let record = self.cgroup.record().0;
+        let directory = record.get(controller).or_else(|| record.get("")).unwrap();
+        fs::read_to_string(directory.join(file)).unwrap().trim().to_owned()
     }
 
-    /// A process that enters by itself, as a container's does.
     fn spawn(&self, script: &str) -> Child {
         spawn_in(&self.cgroup.birthplace().unwrap(), script)
+    }
+
+    /// Runs a script in the cgroup to its end; whether it succeeded.
+    fn succeeds(&self, script: &str) -> bool {
+        self.spawn(&format!("exec 2>&-; {script}")).wait().unwrap().success()
+    }
+
+    fn kill_and_reap(&self, mut child: Child) {
+        self.cgroup.kill(libc::SIGKILL).unwrap();
+        child.wait().unwrap();
     }
 }
 
 impl Drop for Fixture {
     fn drop(&mut self) {
         let _ = self.cgroup.kill(libc::SIGKILL);
-        self.cgroup.undo().unwrap();
+        let undone = self.cgroup.undo();
         for directory in &self.plan.directories {
-            assert!(!directory.path.parent().unwrap().exists(), "{:?} is left", directory.path);
+            // The last test to use it removes it.
+            if directory.mountpoint.to_string_lossy().contains("husk-test-") {
+                let _ = fs::remove_dir(&directory.mountpoint);
+            }
+        }
+        if !std::thread::panicking() {
+            undone.unwrap();
+            for directory in &self.plan.directories {
+                assert!(!directory.path.parent().unwrap().exists(), "{:?} is left", directory.path);
+            }
         }
     }
 }
@@ -145,37 +191,431 @@ fn spawn_in(birthplace: &Birthplace, script: &str) -> Child {
     child
 }
 
-/// Waits until this many processes are in the cgroup.
-fn wait_for_pids(cgroup: &Cgroup, count: usize) -> Vec<i32> {
+fn pid_of(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let pids = cgroup.pids().unwrap();
-        if pids.len() == count {
-            return pids;
-        }
-        assert!(Instant::now() < deadline, "{count} processes wanted, {pids:?} are there");
-        sleep(Duration::from_millis(5));
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within 10 s");
+        sleep(Duration::from_millis(2));
     }
 }
 
-/// The letter in `/proc/PID/stat`.
-fn state_of(pid: u32) -> char {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+/// Waits until so many of its processes execute sleep(1): what a shell has only forked still has its traps.
+fn wait_for_sleepers(cgroup: &Cgroup, count: usize) {
+    let sleeps =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n");
+    wait_until("sleepers", || cgroup.pids().unwrap().iter().filter(|pid| sleeps(pid)).count() == count);
+}
+
+/// How much processor time the processes of a cgroup have used; what stands still uses none.
+fn cpu_ticks(pids: &[i32]) -> u64 {
+    let ticks = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<u64> =
+            stat.rsplit(") ").next().unwrap().split(' ').filter_map(|f| f.parse().ok()).collect();
+        // The fields 14 and 15, of which the first three are not among these.
+        fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)
+    };
+    pids.iter().map(ticks).sum()
 }
 
 #[test]
 fn a_process_lives_in_every_hierarchy_and_the_cgroup_goes_after_it() {
-    let fixture = Fixture::new(json!({}));
-    let mut child = fixture.spawn("exec sleep 100");
-    assert_eq!(wait_for_pids(&fixture.cgroup, 1), [i32::try_from(child.id()).unwrap()]);
-    let inside = fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
-    let here = inside.lines().filter(|line| line.contains("/husk-test-")).count();
-    assert_eq!(here, fixture.plan.directories.len(), "{inside}");
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("exec sleep 100");
+        assert_eq!(fixture.cgroup.pids().unwrap(), [pid_of(&child)]);
+        let inside = fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
+        let here = inside.lines().filter(|line| line.contains("/husk-test-")).count();
+        assert_eq!(here, fixture.plan.directories.len(), "{inside}");
 
-    fixture.cgroup.kill(libc::SIGKILL).unwrap();
-    child.wait().unwrap();
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+        fixture.cgroup.destroy().unwrap();
+        assert!(fixture.cgroup.pids().unwrap().is_empty());
+        assert!(!fixture.cgroup.is_frozen().unwrap());
+        fixture.cgroup.kill(libc::SIGKILL).unwrap();
+    }
+}
+
+#[test]
+fn a_record_finds_the_cgroup_again() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("exec sleep 100");
+        let text = serde_json::to_string(&fixture.cgroup.record()).unwrap();
+        let record: CgroupRecord = serde_json::from_str(&text).unwrap();
+        let again = Cgroup::open(&record).unwrap();
+        assert_eq!(again.pids().unwrap(), [pid_of(&child)]);
+        assert_eq!(again.record(), record);
+        let keys: Vec<&str> = record.0.keys().map(String::as_str).collect();
+        match layout {
+            CgroupLayout::Unified { .. } => assert_eq!(keys, [""]),
+            CgroupLayout::Hybrid { unified, .. } => {
+                assert_eq!(keys.contains(&""), unified.is_some());
+                assert!(keys.contains(&"memory") && keys.contains(&"name=systemd"), "{keys:?}");
+            }
+            CgroupLayout::None => unreachable!(),
+        }
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+        let gone = Cgroup::open(&record).unwrap();
+        assert!(gone.record().0.is_empty());
+        gone.destroy().unwrap();
+    }
+}
+
+#[test]
+fn limits_are_in_force() {
+    if matches!(layout(), CgroupLayout::Unified { .. }) {
+        let fixture = Fixture::new(
+            &layout(),
+            json!({
+                "memory": { "limit": 67_108_864, "swap": 67_108_864, "reservation": 33_554_432 },
+                "cpu": { "shares": 1024, "quota": 50_000, "period": 100_000, "burst": 10_000 },
+                "pids": { "limit": 17 },
+                "unified": { "memory.high": "60000000" },
+            }),
+        );
+        assert_eq!(fixture.read("", "memory.max"), "67108864");
+        assert_eq!(fixture.read("", "memory.low"), "33554432");
+        assert_eq!(fixture.read("", "memory.high"), "59998208");
+        assert_eq!(fixture.read("", "cpu.weight"), "100");
+        assert_eq!(fixture.read("", "cpu.max"), "50000 100000");
+        assert_eq!(fixture.read("", "cpu.max.burst"), "10000");
+        assert_eq!(fixture.read("", "pids.max"), "17");
+        return;
+    }
+    let fixture = Fixture::new(
+        &layout(),
+        json!({
+            "memory": { "limit": 67_108_864, "swap": 134_217_728, "reservation": 33_554_432, "swappiness": 7 },
+            "cpu": { "shares": 512, "quota": 50_000, "period": 100_000, "burst": 10_000, "cpus": "0", "mems": "0" },
+            "pids": { "limit": 17 },
+        }),
+    );
+    assert_eq!(fixture.read("memory", "memory.limit_in_bytes"), "67108864");
+    assert_eq!(fixture.read("memory", "memory.memsw.limit_in_bytes"), "134217728");
+    assert_eq!(fixture.read("memory", "memory.soft_limit_in_bytes"), "33554432");
+    assert_eq!(fixture.read("memory", "memory.swappiness"), "7");
+    assert_eq!(fixture.read("cpu", "cpu.shares"), "512");
+    assert_eq!(fixture.read("cpu", "cpu.cfs_quota_us"), "50000");
+    assert_eq!(fixture.read("cpu", "cpu.cfs_burst_us"), "10000");
+    assert_eq!(fixture.read("cpuset", "cpuset.cpus"), "0");
+    assert_eq!(fixture.read("pids", "pids.max"), "17");
+}
+
+#[test]
+fn one_process_fits_into_a_limit_of_none() {
+    let fixture = Fixture::new(&layout(), json!({ "pids": { "limit": 0 } }));
+    assert!(fixture.succeeds("exit 0"));
+    assert!(!fixture.succeeds("/bin/true; exit 0"), "the shell could fork");
+}
+
+#[test]
+fn a_cpuset_is_filled_from_above() {
+    if matches!(layout(), CgroupLayout::Unified { .. }) {
+        return;
+    }
+    let fixture = Fixture::new(&layout(), json!({}));
+    let whole = fs::read_to_string("/sys/fs/cgroup/cpuset/cpuset.cpus").unwrap();
+    assert_eq!(fixture.read("cpuset", "cpuset.cpus"), whole.trim());
+    assert_eq!(fixture.read("cpuset", "../cpuset.cpus"), whole.trim());
+}
+
+#[test]
+fn a_process_that_takes_too_much_memory_is_counted() {
+    let fixture = Fixture::new(&layout(), json!({ "memory": { "limit": 16_777_216, "swap": 16_777_216 } }));
+    assert_eq!(fixture.cgroup.oom_kills().unwrap(), Some(0));
+    let status = fixture.spawn("exec tail /dev/zero").wait().unwrap();
+    assert_eq!(status.signal(), Some(libc::SIGKILL));
+    assert_eq!(fixture.cgroup.oom_kills().unwrap(), Some(1));
     fixture.cgroup.destroy().unwrap();
-    fixture.cgroup.destroy().unwrap();
-    assert!(fixture.cgroup.pids().unwrap().is_empty());
+    assert_eq!(fixture.cgroup.oom_kills().unwrap(), None);
+}
+
+#[test]
+fn a_limit_that_the_kernel_refuses_is_named() {
+    let plan = plan_at(&layout(), &format!("/{}", name()), &json!({ "cpu": { "cpus": "4000" } }));
+    let cgroup = Cgroup::create(&plan).unwrap();
+    let error = cgroup.apply(&plan).unwrap_err();
+    cgroup.undo().unwrap();
+    assert_eq!(error.step(), Some(Step::LimitCgroup));
+    let text = error.to_string();
+    assert!(text.starts_with("cannot write \"4000\" to /sys/fs/cgroup"), "{text}");
+    assert!(text.contains("/cpuset.cpus (/linux/resources/cpu/cpus): write: "), "{text}");
+}
+
+#[test]
+fn a_controller_that_is_missing_is_named() {
+    let Some(layout) = v2_alone() else { panic!("no cgroup v2 here") };
+    let plan = plan_at(
+        &layout,
+        &format!("/{}/inner", name()),
+        &json!({ "rdma": { "mlx5_0": { "hcaHandles": 1 } } }),
+    );
+    let mountpoint = &plan.directories[0].mountpoint;
+    let _ = fs::create_dir(mountpoint);
+    let error = Cgroup::create(&plan).unwrap_err();
+    assert!(!plan.directories[0].path.parent().unwrap().exists());
+    let _ = fs::remove_dir(mountpoint);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "cannot set rdma.max (/linux/resources/rdma/mlx5_0): the rdma controller is not available in "
+        ),
+        "{text}"
+    );
+    assert!(error.hint().unwrap().contains("cgroup.controllers has only:"), "{error:?}");
+}
+
+#[test]
+fn freezing_stops_also_those_who_fork_and_thawing_lets_them_go_on() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("while :; do (:) & (:); done");
+        wait_until("work", || cpu_ticks(&[pid_of(&child)]) > 0);
+        for _ in 0..5 {
+            fixture.cgroup.freeze().unwrap();
+            assert!(fixture.cgroup.is_frozen().unwrap());
+            let pids = fixture.cgroup.pids().unwrap();
+            let before = cpu_ticks(&pids);
+            sleep(Duration::from_millis(50));
+            assert_eq!(fixture.cgroup.pids().unwrap(), pids, "somebody forked");
+            assert_eq!(cpu_ticks(&pids), before, "somebody ran");
+            fixture.cgroup.thaw().unwrap();
+            assert!(!fixture.cgroup.is_frozen().unwrap());
+            let before = cpu_ticks(&[pid_of(&child)]);
+            wait_until("work after the thaw", || cpu_ticks(&[pid_of(&child)]) > before);
+        }
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn nobody_escapes_a_kill_by_forking() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        // Each process starts another and ends, so that the list is never up to date; all leave their session.
+        let child = fixture.spawn(
+            "f() { while :; do setsid sh -c 'sleep 0.01; sleep 1000 &' & sleep 0.001; done; }; f & f & f",
+        );
+        wait_until("forks", || fixture.cgroup.pids().unwrap().len() > 30);
+        fixture.kill_and_reap(child);
+        wait_until("the end of all", || fixture.cgroup.pids().unwrap().is_empty());
+        fixture.cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn a_signal_reaches_all_and_leaves_the_freezer_as_it_was() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let mut child = fixture.spawn("sleep 1000 & sleep 1000 & trap 'exit 7' USR1; sleep 1000; wait");
+        wait_for_sleepers(&fixture.cgroup, 3);
+
+        fixture.cgroup.freeze().unwrap();
+        fixture.cgroup.kill(libc::SIGUSR1).unwrap();
+        assert!(fixture.cgroup.is_frozen().unwrap(), "the signal has thawed them");
+        assert!(child.try_wait().unwrap().is_none());
+        fixture.cgroup.thaw().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        wait_until("the end of all", || fixture.cgroup.pids().unwrap().is_empty());
+
+        let mut child = fixture.spawn("exec sleep 1000");
+        fixture.cgroup.kill(libc::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+        assert!(!fixture.cgroup.is_frozen().unwrap());
+    }
+}
+
+#[test]
+fn the_frozen_can_be_killed() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("sleep 1000; sleep 1000");
+        wait_for_sleepers(&fixture.cgroup, 1);
+        // Also by the version's freezer that this runtime does not use.
+        for freezer in fixture.cgroup.freezers() {
+            freezer.freeze().unwrap();
+        }
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn a_cgroup_in_use_is_refused_and_left_alone() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("exec sleep 1000");
+        let error = Cgroup::create(&fixture.plan).unwrap_err();
+        assert_eq!(error.to_string(), "container's cgroup is not empty: 1 process(es) found");
+        assert_eq!(error.kind(), ErrorKind::InvalidState);
+        assert_eq!(fixture.cgroup.pids().unwrap(), [pid_of(&child)]);
+        fixture.kill_and_reap(child);
+
+        fixture.cgroup.freeze().unwrap();
+        let error = Cgroup::create(&fixture.plan).unwrap_err();
+        assert_eq!(error.to_string(), "container's cgroup unexpectedly frozen");
+        fixture.cgroup.thaw().unwrap();
+
+        // Empty and running, it is taken over.
+        drop(Cgroup::create(&fixture.plan).unwrap());
+    }
+}
+
+#[test]
+fn a_creation_that_fails_half_way_leaves_nothing() {
+    for layout in layouts() {
+        let mut plan = plan_at(&layout, &format!("/{}/a/b", name()), &json!({}));
+        let v2 = plan.directories[0].mountpoint.clone();
+        let _ = fs::create_dir(&v2);
+        let last = plan.directories.last_mut().unwrap();
+        // No cgroup may have such a name.
+        last.path.push("new\nline");
+        let error = Cgroup::create(&plan).unwrap_err();
+        assert_eq!((error.step(), error.errno()), (Some(Step::MakeCgroup), Some(libc::EINVAL)), "{error}");
+        for directory in &plan.directories {
+            let top = directory.path.ancestors().find(|path| path.parent() == Some(&directory.mountpoint));
+            assert!(!top.unwrap().exists(), "{top:?} is left");
+        }
+        let _ = fs::remove_dir(&v2);
+    }
+}
+
+#[test]
+fn what_the_container_has_nested_is_removed_too() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        for path in fixture.cgroup.record().0.into_values() {
+            // Deeper than a path may be long, as only a process inside can make it, and some beside each other.
+            let script = r#"cd "$0" && mkdir side side/a side/b &&
+                for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do mkdir "$1" && cd -P "./$1" || exit 1; done"#;
+            let made = Command::new("/bin/sh")
+                .args(["-c", script])
+                .arg(&path)
+                .arg("d".repeat(240))
+                .status()
+                .unwrap();
+            assert!(made.success());
+        }
+        let child = fixture.spawn("exec sleep 1000");
+        assert_eq!(fixture.cgroup.pids().unwrap(), [pid_of(&child)]);
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn a_process_in_a_nested_cgroup_belongs_to_it() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let child = fixture.spawn("exec sleep 1000");
+        let nested = fixture.cgroup.leading().unwrap().path().join("a/b");
+        fs::create_dir_all(&nested).unwrap();
+        fs::write(nested.join("cgroup.procs"), child.id().to_string()).unwrap();
+        assert_eq!(fixture.cgroup.pids().unwrap(), [pid_of(&child)]);
+
+        let found = fixture.cgroup.leading().unwrap().find(pid_of(&child)).unwrap().unwrap();
+        assert_eq!(fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).unwrap(), nested);
+        drop(found);
+        fixture.kill_and_reap(child);
+        fixture.cgroup.destroy().unwrap();
+    }
+}
+
+#[test]
+fn removing_waits_for_the_dying() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let mut child = fixture.spawn("trap 'sleep 0.3; exit' TERM; sleep 1000 & wait");
+        wait_for_sleepers(&fixture.cgroup, 1);
+        fixture.cgroup.kill(libc::SIGTERM).unwrap();
+        fixture.cgroup.destroy().unwrap();
+        assert!(child.try_wait().unwrap().is_some());
+    }
+}
+
+#[test]
+fn many_can_be_made_and_undone_at_once_below_one_parent() {
+    let parent = name();
+    let layout = layout();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (parent, layout) = (&parent, &layout);
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    let plan = plan_at(layout, &format!("/{parent}/x/{thread}"), &json!({}));
+                    let cgroup = Cgroup::create(&plan).unwrap();
+                    cgroup.apply(&plan).unwrap();
+                    cgroup.undo().unwrap();
+                }
+            });
+        }
+    });
+    // Whoever made the parents was not always the last to leave.
+    for directory in plan_at(&layout, &format!("/{parent}/x"), &json!({})).directories {
+        let _ = fs::remove_dir(&directory.path);
+        let _ = fs::remove_dir(directory.path.parent().unwrap());
+    }
+}
+
+#[test]
+fn device_rules_are_in_force() {
+    for layout in layouts() {
+        let devices = |rules: Value| json!({ "devices": rules });
+        let none = json!({ "allow": false, "access": "rwm" });
+        let all = json!({ "allow": true, "access": "rwm" });
+        let kmsg = |allow: bool, access: &str| json!({ "allow": allow, "type": "c", "major": 1, "minor": 11, "access": access });
+
+        let fixture = Fixture::new(&layout, devices(json!([none])));
+        assert!(fixture.succeeds(": </dev/null >/dev/null </dev/zero </dev/urandom"));
+        assert!(!fixture.succeeds(": </dev/kmsg"));
+        assert!(!fixture.succeeds(": >/dev/kmsg"));
+        let node = std::env::temp_dir().join(name());
+        let mknod = format!("mknod {0} c 1 11 && rm {0}", node.display());
+        assert!(fixture.succeeds(&mknod));
+
+        let fixture = Fixture::new(&layout, json!({}));
+        assert!(
+            !fixture.succeeds(": </dev/kmsg"),
+            "no rules at all have to mean the same as none that allow"
+        );
+
+        let fixture = Fixture::new(&layout, devices(json!([none, kmsg(true, "r")])));
+        assert!(fixture.succeeds(": </dev/kmsg"));
+        assert!(!fixture.succeeds(": >/dev/kmsg"));
+        assert!(!fixture.succeeds(": <>/dev/kmsg"));
+
+        let fixture = Fixture::new(&layout, devices(json!([all, kmsg(false, "w")])));
+        assert!(fixture.succeeds(": </dev/kmsg"));
+        assert!(!fixture.succeeds(": >/dev/kmsg"));
+
+        let fixture = Fixture::new(&layout, devices(json!([all])));
+        assert!(fixture.succeeds(": <>/dev/kmsg"));
+    }
+}
+
+#[test]
+fn device_rules_are_replaced_and_many_are_taken() {
+    let Some(layout) = v2_alone() else { panic!("no cgroup v2 here") };
+    let fixture = Fixture::new(&layout, json!({ "devices": [{ "allow": true, "access": "rwm" }] }));
+    let child = fixture.spawn("exec 2>&-; until ! true </dev/kmsg; do sleep 0.01; done");
+    let path =
+        fixture.plan.directories[0].path.strip_prefix(&fixture.plan.directories[0].mountpoint).unwrap();
+    let many: Vec<Value> = (0..2000)
+        .map(|n| json!({ "allow": n % 3 != 0, "type": "b", "major": n % 50, "minor": n, "access": "rw" }))
+        .collect();
+    let stricter = plan_at(&layout, &format!("/{}", path.display()), &json!({ "devices": many }));
+    fixture.cgroup.apply(&stricter).unwrap();
+    let mut child = child;
+    assert!(child.wait().unwrap().success());
+    let directory = fixture.cgroup.leading().unwrap();
+    assert_eq!(crate::sys::bpf::attached_device_programs(directory.as_fd()).unwrap().len(), 1);
 }

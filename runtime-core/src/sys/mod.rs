@@ -4,6 +4,7 @@
 //! the parts of libc that expect all threads of the process to exist (setuid(3) and its family signal them).
 //! Every fd is opened close-on-exec. A failure says which call failed and why: [`Failed`].
 
+pub(crate) mod bpf;
 mod call;
 mod clone;
 mod credentials;

@@ -12,10 +12,12 @@ use std::fmt;
 use std::path::Path;
 
 /// Rights over a device, as bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Access(pub u8);
 
 impl Access {
+    /// Nothing.
+    pub const NONE: Access = Access(0);
     /// Make a node of it (mknod(2)).
     pub const MKNOD: Access = Access(1);
     /// Open it for reading.
@@ -66,7 +68,8 @@ pub struct DeviceRule {
 }
 
 impl DeviceRule {
-    fn is_total(&self) -> bool {
+    /// Whether it covers every right over every device, so that rules before it have no say.
+    pub(crate) fn is_total(&self) -> bool {
         self.kind == DeviceKind::All
             && self.major.is_none()
             && self.minor.is_none()
@@ -74,20 +77,30 @@ impl DeviceRule {
     }
 }
 
-/// What every container gets: make any node, use these. The list is runc's, tun (10:200) included, which engines
-/// rely on. Where a path stands, a device that the config lists at that path replaces the default.
-const DEFAULTS: [(Option<&str>, DeviceKind, Option<u32>, Option<u32>, Access); 11] = [
-    (None, DeviceKind::Char, None, None, Access::MKNOD),
-    (None, DeviceKind::Block, None, None, Access::MKNOD),
-    (Some("/dev/null"), DeviceKind::Char, Some(1), Some(3), Access::ALL),
-    (Some("/dev/random"), DeviceKind::Char, Some(1), Some(8), Access::ALL),
-    (Some("/dev/full"), DeviceKind::Char, Some(1), Some(7), Access::ALL),
-    (Some("/dev/tty"), DeviceKind::Char, Some(5), Some(0), Access::ALL),
-    (Some("/dev/zero"), DeviceKind::Char, Some(1), Some(5), Access::ALL),
-    (Some("/dev/urandom"), DeviceKind::Char, Some(1), Some(9), Access::ALL),
-    (None, DeviceKind::Char, Some(136), None, Access::ALL),
-    (None, DeviceKind::Char, Some(5), Some(2), Access::ALL),
-    (None, DeviceKind::Char, Some(10), Some(200), Access::ALL),
+/// A rule for character devices that every container gets.
+struct Default {
+    /// A device that the config lists at this path takes the default's place.
+    path: Option<&'static str>,
+    major: u32,
+    minor: Option<u32>,
+}
+
+const fn default(path: Option<&'static str>, major: u32, minor: Option<u32>) -> Default {
+    Default { path, major, minor }
+}
+
+/// What every container may use, besides making any node. The list is runc's, tun (10:200) included, which engines
+/// rely on.
+const DEFAULTS: [Default; 9] = [
+    default(Some("/dev/null"), 1, Some(3)),
+    default(Some("/dev/random"), 1, Some(8)),
+    default(Some("/dev/full"), 1, Some(7)),
+    default(Some("/dev/tty"), 5, Some(0)),
+    default(Some("/dev/zero"), 1, Some(5)),
+    default(Some("/dev/urandom"), 1, Some(9)),
+    default(None, 136, None),  // /dev/pts/*
+    default(None, 5, Some(2)), // ptmx
+    default(None, 10, Some(200)),
 ];
 
 /// The config's rules, then the defaults.
@@ -102,9 +115,19 @@ pub(super) fn collect(linux: Option<&spec::Linux>, problems: &mut Vec<Problem>) 
         .collect();
     let listed = linux.and_then(|linux| linux.devices().as_ref());
     let is_listed = |path: &str| listed.into_iter().flatten().any(|device| device.path() == Path::new(path));
-    for (path, kind, major, minor, access) in DEFAULTS {
+    let allow = |kind, major, minor, access| DeviceRule {
+        allow: true,
+        kind,
+        major,
+        minor,
+        access,
+        pointer: String::new(),
+    };
+    rules.push(allow(DeviceKind::Char, None, None, Access::MKNOD));
+    rules.push(allow(DeviceKind::Block, None, None, Access::MKNOD));
+    for Default { path, major, minor } in DEFAULTS {
         if !path.is_some_and(is_listed) {
-            rules.push(DeviceRule { allow: true, kind, major, minor, access, pointer: String::new() });
+            rules.push(allow(DeviceKind::Char, Some(major), minor, Access::ALL));
         }
     }
     rules
@@ -121,7 +144,7 @@ fn parse(index: usize, rule: &spec::LinuxDeviceCgroup, problems: &mut Vec<Proble
             return None;
         }
     };
-    let mut access = Access::default();
+    let mut access = Access::NONE;
     for letter in rule.access().as_deref().unwrap_or_default().chars() {
         access.0 |= match letter {
             'r' => Access::READ.0,
@@ -133,7 +156,7 @@ fn parse(index: usize, rule: &spec::LinuxDeviceCgroup, problems: &mut Vec<Proble
             }
         };
     }
-    if access == Access::default() {
+    if access == Access::NONE {
         report(
             problems,
             format!("{pointer}/access"),
@@ -251,7 +274,7 @@ fn take_back(exceptions: &mut Vec<(Exception, &str)>, this: Exception) -> bool {
             _ => {}
         }
     }
-    exceptions.retain(|(exception, _)| exception.access != Access::default());
+    exceptions.retain(|(exception, _)| exception.access != Access::NONE);
     possible
 }
 
