@@ -195,6 +195,16 @@ fn check_annotations(spec: &Spec, problems: &mut Problems) {
     }
 }
 
+/// The options of a mount that are understood, for `features`.
+pub(crate) fn known_mount_options() -> impl Iterator<Item = &'static str> {
+    mount_options::known()
+}
+
+/// The names of the capabilities that the kernel knows, up to that number, for `features`.
+pub(crate) fn capability_names(last: u8) -> Vec<String> {
+    capabilities::names(u64::MAX >> (63 - u32::from(last.min(63))))
+}
+
 /// Plans a further process in a container that was made from `spec`.
 pub(crate) fn plan_exec(
     spec: &Spec,

@@ -1,0 +1,48 @@
+//! What this library supports on this machine (runtime-spec features.md, features-linux.md). It names what works and
+//! nothing that does not: engines choose by it.
+
+use crate::host::Host;
+use crate::plan::{NamespaceKind, capability_names, known_mount_options};
+use serde_json::{Value, json};
+
+/// Annotations that change what happens outside of the container, so that an engine should not pass them on from an
+/// untrusted user. husk acts on none of them yet; what it refuses or ignores cannot be unsafe.
+const UNSAFE_ANNOTATIONS: [&str; 0] = [];
+
+/// The `features` structure of the runtime-spec.
+#[must_use]
+pub fn features(host: &Host) -> Value {
+    let mut namespaces: Vec<&str> = NamespaceKind::ALL.iter().map(|kind| kind.spec_name()).collect();
+    namespaces.sort_unstable();
+    let mut annotations = json!({ "run.husk.version": env!("CARGO_PKG_VERSION") });
+    if let Some(version) = husk_seccomp::libseccomp_version() {
+        annotations["io.github.seccomp.libseccomp.version"] = version.into();
+    }
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": crate::SPEC_VERSION,
+        "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
+        "mountOptions": known_mount_options().collect::<Vec<_>>(),
+        "linux": {
+            "namespaces": namespaces,
+            "capabilities": capability_names(host.last_capability),
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "seccomp": {
+                "enabled": true,
+                "actions": husk_seccomp::supported_actions(),
+                "operators": husk_seccomp::OPERATORS,
+                "archs": husk_seccomp::supported_architectures(),
+                "knownFlags": husk_seccomp::KNOWN_FLAGS,
+                "supportedFlags": husk_seccomp::supported_flags(),
+            },
+            "apparmor": { "enabled": true },
+            "selinux": { "enabled": false },
+            "intelRdt": { "enabled": false },
+            "memoryPolicy": { "modes": [], "flags": [] },
+            "mountExtensions": { "idmap": { "enabled": false } },
+            "netDevices": { "enabled": false },
+        },
+        "annotations": annotations,
+        "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
+    })
+}
