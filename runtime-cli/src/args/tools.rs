@@ -1,0 +1,77 @@
+//! plan, spec, list, completion, man: commands that change no container.
+
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Show, step by step, what would be done with a bundle; do nothing
+///
+/// Every problem of the config that can be seen without touching the system is reported, each with its place.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  husk plan .\n  husk plan --json /var/lib/bundle")]
+pub(crate) struct PlanArgs {
+    /// The bundle: a directory with config.json
+    #[arg(value_name = "BUNDLE", default_value = ".", hide_default_value = true)]
+    pub(crate) bundle: PathBuf,
+    /// Plan for a container of this id
+    #[arg(long, value_name = "CONTAINER", default_value = "example")]
+    pub(crate) id: String,
+    /// As JSON, an array with one object a step
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write a config.json to start from
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  mkdir -p demo/rootfs && husk spec --bundle demo")]
+pub(crate) struct SpecArgs {
+    /// The directory to write it to, by default this one
+    #[arg(short, long, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    pub(crate) bundle: PathBuf,
+    /// One for a container of an unprivileged user: with a user namespace
+    #[arg(long)]
+    pub(crate) rootless: bool,
+}
+
+/// Show all containers
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  husk list\n  husk list --format json")]
+pub(crate) struct List {
+    /// table or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub(crate) format: TableFormat,
+    /// Only the ids
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// The two forms of list and ps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    Table,
+    Json,
+}
+
+/// Print the completions of a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk completion bash > /etc/bash_completion.d/husk")]
+pub(crate) struct Completion {
+    /// bash, zsh or fish
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Write the man pages, for packagers
+#[derive(Debug, Args)]
+#[command(hide = true, after_help = "Example:\n  husk man --dir /usr/local/share/man/man8")]
+pub(crate) struct Man {
+    /// The directory to write husk.8, husk-run.8 and so on to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}

@@ -1,0 +1,171 @@
+//! exec: one more process, as the flags or `--process` describe it. Every failure ends in status 255 (see `commands`).
+
+use super::{Context, refuse};
+use crate::args::Exec;
+use crate::console::console;
+use crate::foreground::Foreground;
+use crate::report::Failure;
+use crate::terminal::own_size;
+use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
+use husk_core::{Container, ExecOptions};
+use std::io::Read;
+use std::path::Path;
+
+pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
+    refuse(!args.cgroup.is_empty(), "exec --cgroup")?;
+    refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
+    let container = context.load(&args.id_and_command[0])?;
+    let process = describe(&container, &args)?;
+    let terminal = process.terminal().unwrap_or(false);
+    let mut options = ExecOptions::new()
+        .console(console(args.detach, terminal, args.console_socket.take())?)
+        .preserve_fds(args.preserve_fds)
+        .ignore_paused(args.ignore_paused);
+    if let Some(path) = args.pid_file.take() {
+        options = options.pid_file(path);
+    }
+    if args.detach {
+        let process = container.exec(&process, options)?;
+        context.log.debug(format_args!("process {} runs", process.pid()));
+        return Ok(0);
+    }
+    // No subreaper: what this process leaves behind belongs to the container's init.
+    let mut foreground = Foreground::prepare(false)?;
+    let mut process = container.exec(&process, options)?;
+    foreground.attach(&mut process)?;
+    foreground.wait(&mut process)
+}
+
+/// The container's own process or the one in the file, changed as the flags say.
+fn describe(container: &Container, args: &Exec) -> Result<Process, Failure> {
+    let command = match args.id_and_command[1..].split_first() {
+        // `exec ID -- COMMAND` is not for runc, but what many write.
+        Some((dashes, rest)) if dashes == "--" => rest,
+        _ => &args.id_and_command[1..],
+    };
+    let mut process = match &args.process {
+        Some(_) if !command.is_empty() => {
+            return Err(Failure::new("the command stands in the --process file; there cannot be another"));
+        }
+        Some(path) => read_process(path)?,
+        None if command.is_empty() => {
+            return Err(Failure::new("process args cannot be empty")
+                .hint("say what to run: husk exec CONTAINER COMMAND"));
+        }
+        None => {
+            let mut process = container.default_process()?;
+            process.set_args(Some(command.to_vec())).set_terminal(Some(false)).set_console_size(None);
+            process
+        }
+    };
+    change(&mut process, args)?;
+    Ok(process)
+}
+
+fn read_process(path: &Path) -> Result<Process, Failure> {
+    let mut text = String::new();
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|error| {
+        Failure::system(format_args!("cannot read the process from {}", path.display()), error)
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::new(format!("{} describes no process: {error}", path.display())))
+}
+
+fn change(process: &mut Process, args: &Exec) -> Result<(), Failure> {
+    if args.tty {
+        process.set_terminal(Some(true));
+        if let Some((rows, columns)) = own_size() {
+            process.set_console_size(BoxBuilder::default().height(rows).width(columns).build().ok());
+        }
+    }
+    if let Some(cwd) = &args.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    if let Some(user) = args.user {
+        process.user_mut().set_uid(user.uid);
+        if let Some(gid) = user.gid {
+            process.user_mut().set_gid(gid);
+        }
+    }
+    if !args.additional_gids.is_empty() {
+        let gids = process.user_mut().additional_gids_mut();
+        gids.get_or_insert_default().extend(&args.additional_gids);
+    }
+    if !args.env.is_empty() {
+        process.env_mut().get_or_insert_default().extend(args.env.iter().cloned());
+    }
+    if args.no_new_privs {
+        process.set_no_new_privileges(Some(true));
+    }
+    if let Some(profile) = &args.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
+    }
+    if let Some(label) = &args.process_label {
+        process.set_selinux_label(Some(label.clone()));
+    }
+    if !args.cap.is_empty() {
+        let capabilities = process.capabilities().clone().unwrap_or_else(none);
+        process.set_capabilities(Some(add(capabilities, &args.cap)?));
+    }
+    Ok(())
+}
+
+/// Adds to what the process may have and has, not to what a program that it executes inherits: CVE-2022-29162. Without
+/// inheritable there is no ambient (capabilities(7)).
+fn add(mut capabilities: LinuxCapabilities, names: &[String]) -> Result<LinuxCapabilities, Failure> {
+    for name in names {
+        let upper = name.to_ascii_uppercase();
+        let capability: Capability = upper
+            .strip_prefix("CAP_")
+            .unwrap_or(&upper)
+            .parse()
+            .map_err(|_| Failure::new(format!("unknown capability {name:?}")))?;
+        let with = |set: &Option<husk_core::spec::Capabilities>| {
+            let mut set = set.clone().unwrap_or_default();
+            set.insert(capability);
+            Some(set)
+        };
+        let (bounding, effective, permitted) =
+            (with(capabilities.bounding()), with(capabilities.effective()), with(capabilities.permitted()));
+        capabilities.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
+    }
+    Ok(capabilities)
+}
+
+/// The specification's default is nothing at all; the type's own is a few.
+fn none() -> LinuxCapabilities {
+    let mut capabilities = LinuxCapabilities::default();
+    capabilities
+        .set_bounding(None)
+        .set_effective(None)
+        .set_inheritable(None)
+        .set_permitted(None)
+        .set_ambient(None);
+    capabilities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_added_capability_is_never_inheritable_or_ambient() {
+        let names = ["CAP_SYS_PTRACE".to_owned(), "net_raw".to_owned()];
+        let capabilities = add(none(), &names).expect("both exist");
+        let both = Some([Capability::SysPtrace, Capability::NetRaw].into_iter().collect());
+        assert_eq!(capabilities.bounding(), &both);
+        assert_eq!(capabilities.effective(), &both);
+        assert_eq!(capabilities.permitted(), &both);
+        assert_eq!(capabilities.inheritable(), &None);
+        assert_eq!(capabilities.ambient(), &None);
+    }
+
+    #[test]
+    fn an_unknown_capability_is_named() {
+        assert!(add(none(), &["CAP_FLY".to_owned()]).is_err());
+    }
+}

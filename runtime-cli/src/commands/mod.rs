@@ -1,0 +1,139 @@
+//! One command a file. Each reads its arguments, calls the library, prints, and gives the status to end with.
+
+mod create;
+mod delete;
+mod exec;
+mod features;
+mod kill;
+mod list;
+mod pages;
+mod plan;
+mod ps;
+mod run;
+mod spec;
+mod state;
+mod version;
+
+pub(crate) use run::stay;
+pub(crate) use spec::indented;
+
+use crate::args::{CgroupManager, Cli, Command, Global, Rootless};
+use crate::log::Log;
+use crate::report::Failure;
+use crate::{parse, root, r#try};
+use husk_core::{Container, ContainerId, CreateOptions, Runtime};
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) runtime: Runtime,
+    pub(crate) log: &'a Log,
+    systemd_cgroup: bool,
+}
+
+impl Context<'_> {
+    /// The container of that name.
+    pub(crate) fn load(&self, id: &str) -> Result<Container, Failure> {
+        Ok(self.runtime.load(&id.parse()?)?)
+    }
+
+    /// The options that every creation starts from.
+    pub(crate) fn create_options(&self) -> CreateOptions {
+        CreateOptions::new().systemd_cgroup(self.systemd_cgroup)
+    }
+}
+
+/// Runs a command and gives the status to end with.
+pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
+    if cli.global.version {
+        return version::run(&context(&cli.global, log)?);
+    }
+    let Some(command) = cli.command else { return parse::first_screen() };
+    // These need no state directory, and no look at the host.
+    match command {
+        Command::Update(_) => return Err(Failure::unsupported("update")),
+        Command::Events(_) => return Err(Failure::unsupported("events")),
+        Command::Checkpoint(_) => return Err(Failure::unsupported("checkpoint")),
+        Command::Restore(_) => return Err(Failure::unsupported("restore")),
+        Command::Completion(args) => return pages::completion(args.shell),
+        Command::Man(args) => return pages::man(&args.dir),
+        Command::Spec(args) => return spec::run(&args),
+        _ => {}
+    }
+    let context = context(&cli.global, log)?;
+    log.debug(format_args!("{}, containers in {}", name(&command), context.runtime.root().display()));
+    match command {
+        Command::Create(args) => create::run(&context, args),
+        Command::Run(args) => run::run(&context, args),
+        Command::Start(args) => done(context.load(&args.id)?.start()),
+        Command::Kill(args) => kill::run(&context, &args),
+        Command::Delete(args) => delete::run(&context, &args),
+        Command::Exec(args) => exec::run(&context, args).map_err(|failure| failure.code(255)),
+        Command::Pause(args) => done(context.load(&args.id)?.pause()),
+        Command::Resume(args) => done(context.load(&args.id)?.resume()),
+        Command::Ps(args) => ps::run(&context, args),
+        Command::State(args) => state::run(&context, &args.id),
+        Command::List(args) => list::run(&context, &args),
+        Command::Features => features::run(&context),
+        Command::Plan(args) => plan::run(&context, &args),
+        Command::Try(args) => r#try::run(&context, args),
+        Command::TryWatcher(args) => r#try::watch(&context, &args),
+        Command::Update(_)
+        | Command::Events(_)
+        | Command::Checkpoint(_)
+        | Command::Restore(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Spec(_) => unreachable!("these returned above"),
+    }
+}
+
+fn context<'a>(global: &Global, log: &'a Log) -> Result<Context<'a>, Failure> {
+    if global.rootless == Rootless::True {
+        return Err(Failure::unsupported("--rootless true").hint("use --rootless auto or false"));
+    }
+    if global.cgroup_manager == Some(CgroupManager::Disabled) {
+        return Err(Failure::unsupported("--cgroup-manager disabled").hint("use cgroupfs or systemd"));
+    }
+    let systemd_cgroup = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
+    let runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
+    Ok(Context { runtime, log, systemd_cgroup })
+}
+
+fn done(result: husk_core::Result<()>) -> Result<u8, Failure> {
+    result.map(|()| 0).map_err(Failure::from)
+}
+
+/// For the debug log.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Try(_) => "try",
+        Command::Plan(_) => "plan",
+        Command::Run(_) => "run",
+        Command::Create(_) => "create",
+        Command::Start(_) => "start",
+        Command::Kill(_) => "kill",
+        Command::Delete(_) => "delete",
+        Command::Exec(_) => "exec",
+        Command::Pause(_) => "pause",
+        Command::Resume(_) => "resume",
+        Command::Ps(_) => "ps",
+        Command::State(_) => "state",
+        Command::List(_) => "list",
+        Command::Features => "features",
+        _ => "another command",
+    }
+}
+
+/// A flag that is in the table only to be refused.
+pub(crate) fn refuse(given: bool, flag: &str) -> Result<(), Failure> {
+    match given {
+        true => Err(Failure::unsupported(flag)),
+        false => Ok(()),
+    }
+}
+
+/// The id that a command line gives, checked.
+pub(crate) fn parse_id(text: &str) -> Result<ContainerId, Failure> {
+    Ok(text.parse()?)
+}

@@ -1,0 +1,30 @@
+//! spec: a config.json to start from, never over one that is there.
+
+use crate::args::SpecArgs;
+use crate::report::Failure;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+pub(crate) fn run(args: &SpecArgs) -> Result<u8, Failure> {
+    let path = args.bundle.join("config.json");
+    let text = indented(&husk_core::default_spec(args.rootless))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path);
+    match file.and_then(|mut file| file.write_all(&text)) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(Failure::new("File config.json exists. Remove it first"))
+        }
+        Err(error) => Err(Failure::system(format_args!("cannot write {}", path.display()), error)),
+    }
+}
+
+/// JSON with one tab a level, as runc writes it.
+pub(crate) fn indented(spec: &husk_core::spec::Spec) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"\t"));
+    serde::Serialize::serialize(spec, &mut serializer).map_err(|error| Failure::new(error.to_string()))?;
+    text.push(b'\n');
+    Ok(text)
+}

@@ -1,0 +1,90 @@
+//! From words to [`Cli`]: help and usage errors end here.
+//!
+//! A usage error looks as runc's: `Incorrect Usage: …` and the help on standard output, the error on standard error and in
+//! the log, status 1 (clap's own would be 2, and only on standard error).
+
+use crate::args::{self, Cli};
+use crate::log::Log;
+use crate::report::{self, Failure};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// A line that ends before any command runs.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The help was asked for and shown.
+    Shown(ExitCode),
+    /// The line makes no sense.
+    Refused(Box<Refusal>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    failure: Failure,
+    log: Log,
+}
+
+impl End {
+    /// Reports what is to be reported.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        match self {
+            End::Shown(code) => code,
+            End::Refused(refusal) => report::fail(&refusal.log, refusal.failure),
+        }
+    }
+}
+
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, End> {
+    let args = args::spell_out(args, args::table);
+    Cli::try_parse_from(&args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp => {
+            let shown = error.print();
+            End::Shown(ExitCode::from(u8::from(shown.is_err())))
+        }
+        _ => End::Refused(Box::new(Refusal { failure: usage(&error, &args), log: log_of(&args) })),
+    })
+}
+
+/// The log that a line asks for which is wrong elsewhere.
+fn log_of(args: &[OsString]) -> Log {
+    let matches = args::table().ignore_errors(true).try_get_matches_from(args);
+    let global = matches.and_then(|matches| args::Global::from_arg_matches(&matches));
+    global.ok().and_then(|global| Log::open(&global).ok()).unwrap_or_else(Log::nowhere)
+}
+
+/// Clap's message as one line, its tip as the hint, and the help of the command that was meant.
+fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect();
+    let message = words.join(" ");
+    let mut table = Cli::command();
+    table.build();
+    let named = args.iter().skip(1).find_map(|arg| table.find_subcommand(arg)).cloned();
+    let help = named.unwrap_or(table).render_help().to_string();
+    let failure = Failure::new(message.clone()).shown_before(format!("Incorrect Usage: {message}\n\n{help}"));
+    match hint(error, &text) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn hint(error: &clap::Error, text: &str) -> Option<String> {
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) {
+        let name = argument.trim_start_matches('-');
+        let global = args::table().get_arguments().any(|arg| arg.get_long() == Some(name));
+        if global && error.kind() == ErrorKind::UnknownArgument {
+            return Some(format!("{argument} stands before the command: husk {argument} … COMMAND"));
+        }
+    }
+    let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "))?;
+    Some(tip.to_owned())
+}
+
+/// `husk` alone: the first screen.
+pub(crate) fn first_screen() -> Result<u8, Failure> {
+    let help = Cli::command().render_help();
+    crate::output::write(|out| write!(out, "{help}"))
+}
