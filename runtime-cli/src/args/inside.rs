@@ -67,7 +67,7 @@ pub(crate) struct Exec {
     #[arg(long, value_name = "PATH", hide = true)]
     pub(crate) pidfd_socket: Option<PathBuf>,
     /// The container's id, and the command with its arguments
-    #[arg(value_name = "CONTAINER [COMMAND [ARGUMENT]...]", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) id_and_command: Vec<String>,
 }
 
@@ -83,6 +83,6 @@ pub(crate) struct Ps {
     #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub(crate) format: super::TableFormat,
     /// The container's id, and options for ps(1)
-    #[arg(value_name = "CONTAINER [PS OPTION]...", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) id_and_options: Vec<String>,
 }

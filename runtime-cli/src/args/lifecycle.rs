@@ -14,7 +14,7 @@ pub(crate) struct One {
 /// What create and run have in common.
 #[derive(Debug, Args)]
 pub(crate) struct NewContainer {
-    /// The new container's id, unique on this machine: 1 to 255 of A-Z a-z 0-9 _ + - .
+    /// The new container's id, unique on this machine: 1 to 255 of A-Z a-z 0-9 _ + . -
     #[arg(value_name = "CONTAINER")]
     pub(crate) id: String,
     /// The bundle: a directory with config.json, by default this one
@@ -80,7 +80,7 @@ pub(crate) struct Kill {
     #[arg(short, long)]
     pub(crate) all: bool,
     /// The container's id, and a signal
-    #[arg(value_name = "CONTAINER [SIGNAL]", required = true, num_args = 1..=2, trailing_var_arg = true)]
+    #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1..=2, trailing_var_arg = true)]
     pub(crate) id_and_signal: Vec<String>,
 }
 

@@ -17,6 +17,7 @@ pub(crate) use global::{CgroupManager, Global, LogFormat, Rootless};
 pub(crate) use inside::{Exec, Ps};
 pub(crate) use lifecycle::{Create, Delete, Kill, NewContainer, One, Run};
 pub(crate) use signal::parse_signal;
+pub(crate) use size::CPU_PERIOD_US;
 pub(crate) use spelling::spell_out;
 pub(crate) use throwaway::{Network, Try, Watcher};
 pub(crate) use tools::{Completion, List, Man, PlanArgs, Shell, SpecArgs, TableFormat};

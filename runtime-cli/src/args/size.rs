@@ -19,12 +19,20 @@ pub(crate) fn parse_size(text: &str) -> Result<i64, String> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
-/// Processors: the kernel takes quotas from 1 ms in a period of 100 ms (cpu.max), so 0.01 is the least.
-pub(crate) fn parse_cpus(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(cpus) if (0.01..=65536.0).contains(&cpus) => Ok(cpus),
-        _ => Err(format!("{text:?} is no number of processors; 2 and 0.5 are")),
+/// The period in which processor time is counted.
+pub(crate) const CPU_PERIOD_US: i64 = 100_000;
+
+/// Processors, as microseconds in a period. The kernel takes quotas from 1 ms (cpu.max), so 0.01 is the least.
+pub(crate) fn parse_cpus(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is no number of processors; 2 and 0.5 are");
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(wrong());
     }
+    let whole: i64 = whole.parse().map_err(|_| wrong())?;
+    let fraction: i64 = format!("{fraction:0<5}").parse().map_err(|_| wrong())?;
+    Some(whole * CPU_PERIOD_US + fraction).filter(|quota_us| *quota_us >= 1000).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -51,8 +59,10 @@ mod tests {
 
     #[test]
     fn processors() {
-        assert_eq!(parse_cpus("1.5"), Ok(1.5));
-        for text in ["", "0", "-1", "NaN", "inf", "two", "0.001"] {
+        for (text, quota_us) in [("1", 100_000), ("1.5", 150_000), ("0.01", 1000), ("64.00001", 6_400_001)] {
+            assert_eq!(parse_cpus(text), Ok(quota_us), "{text}");
+        }
+        for text in ["", "0", "0.0", "-1", "1.", ".5", "+1", "NaN", "two", "0.001", "1e3", "1.000001"] {
             assert!(parse_cpus(text).is_err(), "{text:?} was taken");
         }
     }

@@ -19,8 +19,8 @@ pub(crate) struct Try {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) memory: Option<i64>,
     /// At most this much processor time: 1.5 is one and a half processors
-    #[arg(long, value_name = "N", value_parser = parse_cpus)]
-    pub(crate) cpus: Option<f64>,
+    #[arg(long = "cpus", value_name = "N", value_parser = parse_cpus)]
+    pub(crate) cpu_quota_us: Option<i64>,
     /// At most this many processes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) pids: Option<i64>,

@@ -8,7 +8,7 @@
 //! ```
 
 use super::directories::{View, views};
-use crate::args::{Network, Try};
+use crate::args::{CPU_PERIOD_US, Network, Try};
 use crate::commands::indented;
 use crate::report::Failure;
 use husk_core::spec::Spec;
@@ -185,12 +185,11 @@ fn name_servers() -> Option<Value> {
 }
 
 fn limit(linux: &mut Value, args: &Try) {
-    const PERIOD_US: f64 = 100_000.0;
     if let Some(bytes) = args.memory {
         linux["resources"]["memory"] = json!({ "limit": bytes });
     }
-    if let Some(cpus) = args.cpus {
-        linux["resources"]["cpu"] = json!({ "quota": (cpus * PERIOD_US) as i64, "period": PERIOD_US as u64 });
+    if let Some(quota_us) = args.cpu_quota_us {
+        linux["resources"]["cpu"] = json!({ "quota": quota_us, "period": CPU_PERIOD_US });
     }
     if let Some(count) = args.pids {
         linux["resources"]["pids"] = json!({ "limit": count });
