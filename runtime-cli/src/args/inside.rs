@@ -1,4 +1,6 @@
-//! exec and ps: commands whose options end at the first word that is none, so that what follows is the command's own.
+//! exec, ps, pause, resume: what is done to a container that runs.
+//!
+//! The options of exec and ps end at the first word that is none: what follows is the program's own.
 
 use super::user::{UserSpec, parse_user};
 use clap::Args;
@@ -85,4 +87,22 @@ pub(crate) struct Ps {
     /// The container's id, and options for ps(1)
     #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) id_and_options: Vec<String>,
+}
+
+/// Freeze all processes of a container
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk pause web && husk resume web")]
+pub(crate) struct Pause {
+    /// The container's id
+    #[arg(value_name = "CONTAINER")]
+    pub(crate) id: String,
+}
+
+/// Let the processes of a paused container go on
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk resume web")]
+pub(crate) struct Resume {
+    /// The container's id
+    #[arg(value_name = "CONTAINER")]
+    pub(crate) id: String,
 }

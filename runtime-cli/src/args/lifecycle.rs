@@ -3,14 +3,6 @@
 use clap::Args;
 use std::path::PathBuf;
 
-/// A command that names one container and nothing else.
-#[derive(Debug, Args)]
-pub(crate) struct One {
-    /// The container's id
-    #[arg(value_name = "CONTAINER")]
-    pub(crate) id: String,
-}
-
 /// What create and run have in common.
 #[derive(Debug, Args)]
 pub(crate) struct NewContainer {
@@ -46,6 +38,15 @@ pub(crate) struct NewContainer {
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) new: NewContainer,
+}
+
+/// Let a created container's program run
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk start web")]
+pub(crate) struct Start {
+    /// The container's id
+    #[arg(value_name = "CONTAINER")]
+    pub(crate) id: String,
 }
 
 /// Create, start, wait for and delete a container

@@ -12,7 +12,10 @@ pub(crate) fn spell_out(args: Vec<OsString>, table: impl FnOnce() -> Command) ->
     if !args.iter().any(suspect) {
         return args;
     }
-    let table = table();
+    let mut table = table();
+    // Clap builds a command's flags when they are asked for.
+    table.build();
+    let table = table;
     let mut command = &table;
     let mut words = args.into_iter();
     let mut out: Vec<OsString> = words.next().into_iter().collect();

@@ -1,4 +1,4 @@
-//! plan, spec, list, completion, man: commands that change no container.
+//! plan, spec, state, list, features, completion, man: commands that change no container.
 
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -31,6 +31,23 @@ pub(crate) struct SpecArgs {
     #[arg(long)]
     pub(crate) rootless: bool,
 }
+
+/// Show one container, as JSON
+///
+/// It is the OCI runtime specification's state object. The status comes from the kernel each time: created, running, paused
+/// or stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk state web")]
+pub(crate) struct State {
+    /// The container's id
+    #[arg(value_name = "CONTAINER")]
+    pub(crate) id: String,
+}
+
+/// What this husk supports, as JSON, for engines
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  husk features")]
+pub(crate) struct Features {}
 
 /// Show all containers
 #[derive(Debug, Args)]
@@ -69,7 +86,7 @@ pub(crate) enum Shell {
 
 /// Write the man pages, for packagers
 #[derive(Debug, Args)]
-#[command(hide = true, after_help = "Example:\n  husk man --dir /usr/local/share/man/man8")]
+#[command(after_help = "Example:\n  husk man --dir /usr/local/share/man/man8")]
 pub(crate) struct Man {
     /// The directory to write husk.8, husk-run.8 and so on to
     #[arg(long, value_name = "DIR")]

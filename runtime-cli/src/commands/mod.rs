@@ -61,7 +61,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         _ => {}
     }
     let context = context(&cli.global, log)?;
-    log.debug(format_args!("{}, containers in {}", name(&command), context.runtime.root().display()));
+    log.debug(format_args!("{}, containers in {}", command.name(), context.runtime.root().display()));
     match command {
         Command::Create(args) => create::run(&context, args),
         Command::Run(args) => run::run(&context, args),
@@ -74,7 +74,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Ps(args) => ps::run(&context, args),
         Command::State(args) => state::run(&context, &args.id),
         Command::List(args) => list::run(&context, &args),
-        Command::Features => features::run(&context),
+        Command::Features(_) => features::run(&context),
         Command::Plan(args) => plan::run(&context, &args),
         Command::Try(args) => r#try::run(&context, args),
         Command::TryWatcher(args) => r#try::watch(&context, &args),
@@ -102,27 +102,6 @@ fn context<'a>(global: &Global, log: &'a Log) -> Result<Context<'a>, Failure> {
 
 fn done(result: husk_core::Result<()>) -> Result<u8, Failure> {
     result.map(|()| 0).map_err(Failure::from)
-}
-
-/// For the debug log.
-fn name(command: &Command) -> &'static str {
-    match command {
-        Command::Try(_) => "try",
-        Command::Plan(_) => "plan",
-        Command::Run(_) => "run",
-        Command::Create(_) => "create",
-        Command::Start(_) => "start",
-        Command::Kill(_) => "kill",
-        Command::Delete(_) => "delete",
-        Command::Exec(_) => "exec",
-        Command::Pause(_) => "pause",
-        Command::Resume(_) => "resume",
-        Command::Ps(_) => "ps",
-        Command::State(_) => "state",
-        Command::List(_) => "list",
-        Command::Features => "features",
-        _ => "another command",
-    }
 }
 
 /// A flag that is in the table only to be refused.
