@@ -44,6 +44,13 @@ impl Log {
         }
     }
 
+    /// Something to know beside a success.
+    pub(crate) fn warning(&self, message: &str) {
+        if let Some(file) = &self.file {
+            self.append(file, "warning", message);
+        }
+    }
+
     /// What is done, when it was asked for.
     pub(crate) fn debug(&self, message: std::fmt::Arguments<'_>) {
         if !self.debug {

@@ -64,6 +64,18 @@ impl From<husk_core::Error> for Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Something went wrong that does not keep the command from its work.
+pub(crate) fn warn(log: &Log, message: &str) {
+    let _ = writeln!(std::io::stderr(), "husk: warning: {message}");
+    log.warning(message);
+}
+
 /// Says it, and gives the status to end with. What cannot be written is not written: there is nobody left to tell.
 pub(crate) fn fail(log: &Log, failure: Failure) -> ExitCode {
     if let Some(text) = &failure.shown_before {

@@ -27,7 +27,7 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     if let Some(path) = args.pid_file {
         options = options.pid_file(path);
     }
-    let created = context.runtime.create(&id, &bundle, options)?;
+    let created = context.runtime.create(&id, &bundle, &options)?;
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));
     Ok(created)
 }

@@ -25,13 +25,13 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
         options = options.pid_file(path);
     }
     if args.detach {
-        let process = container.exec(&process, options)?;
+        let process = container.exec(&process, &options)?;
         context.log.debug(format_args!("process {} runs", process.pid()));
         return Ok(0);
     }
     // No subreaper: what this process leaves behind belongs to the container's init.
     let mut foreground = Foreground::prepare(false)?;
-    let mut process = container.exec(&process, options)?;
+    let mut process = container.exec(&process, &options)?;
     foreground.attach(&mut process)?;
     foreground.wait(&mut process)
 }

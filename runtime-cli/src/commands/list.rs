@@ -5,9 +5,46 @@ use crate::args::{List, TableFormat};
 use crate::output;
 use crate::report::Failure;
 use husk_core::State;
-use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+/// A state as runc's list has it: with the owner's name in place of nothing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    oci_version: String,
+    id: String,
+    pid: i32,
+    status: husk_core::Status,
+    bundle: PathBuf,
+    rootfs: PathBuf,
+    created: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    owner: String,
+}
+
+impl Listed {
+    fn new(state: State, users: &mut Users) -> Listed {
+        Listed {
+            oci_version: state.oci_version,
+            id: state.id,
+            pid: state.pid,
+            status: state.status,
+            bundle: state.bundle,
+            rootfs: state.rootfs,
+            created: state.created,
+            annotations: state.annotations,
+            owner: users.name(state.owner),
+        }
+    }
+
+    fn row(&self) -> [String; 6] {
+        let (status, bundle) = (self.status.to_string(), self.bundle.display().to_string());
+        [self.id.clone(), self.pid.to_string(), status, bundle, self.created.clone(), self.owner.clone()]
+    }
+}
 
 pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<u8, Failure> {
     let containers = context.runtime.list()?;
@@ -17,38 +54,21 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<u8, Failure> {
         });
     }
     let mut users = Users::default();
-    let mut states = Vec::with_capacity(containers.len());
-    for container in containers {
-        // One that was deleted in this moment is no longer to be listed.
-        let Ok(mut state) = container.state() else { continue };
-        state.owner = users.owner(&context.runtime.root().join(container.id().as_str()));
-        states.push(state);
-    }
+    // One that was deleted in this moment is no longer to be listed.
+    let states = containers.iter().filter_map(|container| container.state().ok());
+    let listed: Vec<Listed> = states.map(|state| Listed::new(state, &mut users)).collect();
     match args.format {
-        TableFormat::Json if states.is_empty() => output::write(|out| writeln!(out, "null")),
+        TableFormat::Json if listed.is_empty() => output::write(|out| writeln!(out, "null")),
         TableFormat::Json => {
-            let text = serde_json::to_string(&states).map_err(|error| Failure::new(error.to_string()))?;
+            let text = serde_json::to_string(&listed).map_err(|error| Failure::new(error.to_string()))?;
             output::write(|out| writeln!(out, "{text}"))
         }
-        TableFormat::Table => output::write(|out| write!(out, "{}", table(&rows(&states)))),
+        TableFormat::Table => {
+            let heading = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
+            let rows: Vec<_> = std::iter::once(heading).chain(listed.iter().map(Listed::row)).collect();
+            output::write(|out| write!(out, "{}", table(&rows)))
+        }
     }
-}
-
-const HEADER: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
-
-fn rows(states: &[State]) -> Vec<[String; 6]> {
-    let mut rows = vec![HEADER.map(str::to_owned)];
-    rows.extend(states.iter().map(|state| {
-        [
-            state.id.to_string(),
-            state.pid.to_string(),
-            state.status.to_string(),
-            Path::new(&state.bundle).display().to_string(),
-            state.created.clone(),
-            state.owner.clone(),
-        ]
-    }));
-    rows
 }
 
 /// Columns of at least twelve characters with three blanks between; nothing after the last.
@@ -72,16 +92,14 @@ fn table(rows: &[[String; 6]]) -> String {
 }
 
 /// Names of users, from this machine's passwd(5). Not from getpwuid(3), which loads modules into a static program.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Users(Option<HashMap<u32, String>>);
 
 impl Users {
-    /// Who made the container: its state directory's owner, `#uid` where it has no name.
-    fn owner(&mut self, state_directory: &Path) -> String {
-        let Ok(metadata) = std::fs::metadata(state_directory) else { return String::new() };
-        let names =
-            self.0.get_or_insert_with(|| names(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()));
-        names.get(&metadata.uid()).cloned().unwrap_or_else(|| format!("#{}", metadata.uid()))
+    /// `#uid` where it has no name.
+    fn name(&mut self, uid: u32) -> String {
+        let read = || names(&std::fs::read_to_string("/etc/passwd").unwrap_or_default());
+        self.0.get_or_insert_with(read).get(&uid).cloned().unwrap_or_else(|| format!("#{uid}"))
     }
 }
 
@@ -104,8 +122,9 @@ mod tests {
     #[test]
     fn columns_fit_their_longest_cell_and_have_a_least_width() {
         let long = "a-container-with-a-long-name";
+        let heading = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
         let row = [long, "7", "running", "/b", "2026", "root"].map(str::to_owned);
-        let text = table(&[HEADER.map(str::to_owned), row]);
+        let text = table(&[heading, row]);
         let expected = format!(
             "{:31}{:12}{:12}{:12}{:12}OWNER\n{:31}{:12}{:12}{:12}{:12}root\n",
             "ID", "PID", "STATUS", "BUNDLE", "CREATED", long, "7", "running", "/b", "2026"

@@ -3,7 +3,6 @@
 mod create;
 mod delete;
 mod exec;
-mod features;
 mod kill;
 mod list;
 mod pages;
@@ -20,8 +19,8 @@ pub(crate) use spec::indented;
 use crate::args::{CgroupManager, Cli, Command, Global, Rootless};
 use crate::log::Log;
 use crate::report::Failure;
-use crate::{parse, root, r#try};
-use husk_core::{Container, ContainerId, CreateOptions, Runtime};
+use crate::{parse, report, root, r#try};
+use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime};
 
 /// What every command is given.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Context<'_> {
 /// Runs a command and gives the status to end with.
 pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
     if cli.global.version {
-        return version::run(&context(&cli.global, log)?);
+        return version::run();
     }
     let Some(command) = cli.command else { return parse::first_screen() };
     // These need no state directory, and no look at the host.
@@ -74,7 +73,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Ps(args) => ps::run(&context, args),
         Command::State(args) => state::run(&context, &args.id),
         Command::List(args) => list::run(&context, &args),
-        Command::Features(_) => features::run(&context),
+        Command::Features(_) => Err(Failure::unsupported("features")),
         Command::Plan(args) => plan::run(&context, &args),
         Command::Try(args) => r#try::run(&context, args),
         Command::TryWatcher(args) => r#try::watch(&context, &args),
@@ -110,6 +109,13 @@ pub(crate) fn refuse(given: bool, flag: &str) -> Result<(), Failure> {
         true => Err(Failure::unsupported(flag)),
         false => Ok(()),
     }
+}
+
+/// Deletes a container. Hooks that failed after it was gone are warnings: the container is deleted all the same.
+pub(crate) fn remove(container: Container, force: Force, log: &Log) -> Result<(), (Container, Failure)> {
+    let deleted = container.delete(force).map_err(|failed| (failed.container, failed.error.into()))?;
+    deleted.warnings().iter().for_each(|warning| report::warn(log, &warning.to_string()));
+    Ok(())
 }
 
 /// The id that a command line gives, checked.

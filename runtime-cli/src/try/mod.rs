@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context<'_>, mut args: Try) -> Result<u8, Failure> {
     };
     let terminal = std::io::stdin().is_terminal();
     bundle::make(&Place::new(&directory, args, terminal))?;
-    let created = context.runtime.create(&id, &Bundle::open(&directory)?, CreateOptions::new())?;
+    let created = context.runtime.create(&id, &Bundle::open(&directory)?, &CreateOptions::new())?;
     let line = match &kept {
         Some(directory) => {
             format!(
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context<'_>, mut args: Try) -> Result<u8, Failure> {
         None => "husk: a copy-on-write view of this machine; its changes vanish at exit\n".to_owned(),
     };
     let _ = std::io::stderr().write_all(line.as_bytes());
-    let code = crate::commands::stay(foreground, created, true)?;
+    let code = crate::commands::stay(foreground, created, true, context.log)?;
     watcher.finish()?;
     Ok(code)
 }

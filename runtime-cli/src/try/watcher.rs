@@ -3,10 +3,10 @@
 //! first holds open.
 
 use crate::args;
-use crate::commands::{Context, parse_id};
+use crate::commands::{Context, parse_id, remove};
 use crate::report::Failure;
 use crate::signals::Signals;
-use husk_core::{ContainerId, Error, Force};
+use husk_core::{ContainerId, ErrorKind, Force};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -59,8 +59,9 @@ pub(crate) fn watch(context: &Context<'_>, args: &args::Watcher) -> Result<u8, F
     // An error ends the wait as the end does.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let removed = match context.runtime.load(&id) {
-        Ok(container) => container.delete(Force::Yes).map_err(Error::from),
-        Err(_) => context.runtime.remove_leftovers(&id),
+        Ok(container) => remove(container, Force::Yes, context.log).map_err(|(_, failure)| failure),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
     };
     if let Some(path) = &args.mount_point {
         std::fs::remove_dir(path)

@@ -27,14 +27,6 @@ fn an_empty_list_is_a_heading_or_null() {
 }
 
 #[test]
-fn features_are_json_indented_by_four() {
-    let text = Scratch::new().husk(&["features"]).ok().stdout;
-    let value: Value = serde_json::from_str(&text).expect("features are JSON");
-    assert!(value["ociVersionMax"].is_string());
-    assert!(text.starts_with("{\n    \"") && text.ends_with("}\n"));
-}
-
-#[test]
 fn a_failure_is_exactly_one_record_in_the_log_and_success_is_none() {
     let scratch = Scratch::new();
     let records = || std::fs::read_to_string(scratch.path().join("log")).unwrap_or_default();
@@ -64,7 +56,7 @@ fn the_text_log_has_logrus_form() {
     scratch.husk(&["--log", "log", "state", "nobody"]).failed(1, "container does not exist");
     let text = std::fs::read_to_string(scratch.path().join("log")).expect("the log is there");
     assert!(text.starts_with("time=\"20"), "{text}");
-    assert!(text.ends_with("Z\" level=error msg=\"container does not exist\"\n"), "{text}");
+    assert!(text.ends_with("Z\" level=error msg=\"container does not exist: nobody\"\n"), "{text}");
 }
 
 #[test]

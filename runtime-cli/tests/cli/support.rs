@@ -66,10 +66,11 @@ impl Run {
         self
     }
 
-    /// It failed with that status and one line on standard error, and perhaps a hint.
+    /// It failed with that status and one line on standard error, which begins with the message, and perhaps a hint.
     pub(crate) fn failed(self, code: i32, message: &str) -> Run {
         let line = self.stderr.lines().next().unwrap_or_default();
-        assert_eq!((self.code, line), (code, format!("husk: {message}").as_str()), "{}", self.line);
+        assert_eq!(self.code, code, "{}: {}", self.line, self.stderr);
+        assert!(line.starts_with(&format!("husk: {message}")), "{}: {line}", self.line);
         assert!(self.stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{}", self.stderr);
         self
     }
