@@ -5,6 +5,8 @@ mod container;
 mod credentials;
 mod default_spec;
 mod error;
+#[cfg(feature = "fault-injection")]
+mod fault;
 mod features;
 mod host;
 mod id;
@@ -25,6 +27,8 @@ pub use bundle::Bundle;
 pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};
+#[cfg(feature = "fault-injection")]
+pub use fault::{Fault, FaultEffect};
 pub use features::features;
 pub use host::{CgroupLayout, Hierarchy, Host};
 pub use id::ContainerId;

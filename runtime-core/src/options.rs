@@ -45,6 +45,8 @@ pub struct CreateOptions {
     pub(crate) no_new_keyring: bool,
     pub(crate) systemd_cgroup: bool,
     pub(crate) trace: Option<PathBuf>,
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fault: Option<crate::fault::Fault>,
 }
 
 impl CreateOptions {
@@ -117,6 +119,14 @@ impl CreateOptions {
         self.trace = Some(path.into());
         self
     }
+
+    /// Makes something go wrong, for tests of what happens then.
+    #[cfg(feature = "fault-injection")]
+    #[must_use]
+    pub fn fault(mut self, fault: crate::fault::Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
 }
 
 /// How to execute a further process in a container. What the process *is* stands in the
@@ -128,6 +138,8 @@ pub struct ExecOptions {
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) ignore_paused: bool,
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fault: Option<crate::fault::Fault>,
 }
 
 impl ExecOptions {
@@ -169,6 +181,14 @@ impl ExecOptions {
     #[must_use]
     pub fn ignore_paused(mut self, yes: bool) -> Self {
         self.ignore_paused = yes;
+        self
+    }
+
+    /// Makes something go wrong, for tests of what happens then.
+    #[cfg(feature = "fault-injection")]
+    #[must_use]
+    pub fn fault(mut self, fault: crate::fault::Fault) -> Self {
+        self.fault = Some(fault);
         self
     }
 }

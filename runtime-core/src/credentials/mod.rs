@@ -17,27 +17,27 @@ use nix::sys::stat::{Mode, umask};
 
 /// Carries out all of it, but a filter that is to come last.
 pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
-    recorder.at(Step::BoundingSet);
+    recorder.at(Step::BoundingSet)?;
     limit_bounding_set(plan.capabilities.bounding)?;
     if let Some(seccomp) = &plan.seccomp
         && seccomp.point == SeccompPoint::BeforeCapabilities
     {
-        recorder.at(Step::Seccomp);
+        recorder.at(Step::Seccomp)?;
         recorder.be_silent();
         install(&seccomp.program)?;
     }
-    recorder.at(Step::Groups);
+    recorder.at(Step::Groups)?;
     set_groups(&plan.user)?;
-    recorder.at(Step::User);
+    recorder.at(Step::User)?;
     sys::keep_capabilities(true)?;
     sys::setresgid(plan.user.gid).map_err(unmapped)?;
     sys::setresuid(plan.user.uid).map_err(unmapped)?;
     sys::keep_capabilities(false)?;
     umask(Mode::from_bits_truncate(plan.user.umask));
-    recorder.at(Step::Capabilities);
+    recorder.at(Step::Capabilities)?;
     set_capabilities(plan.capabilities)?;
     if plan.no_new_privileges {
-        recorder.at(Step::NoNewPrivileges);
+        recorder.at(Step::NoNewPrivileges)?;
         sys::set_no_new_privs()?;
     }
     Ok(())

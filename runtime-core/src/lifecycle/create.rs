@@ -82,27 +82,29 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     let recorder = directory
         .recorder_file(true)
         .and_then(|file| Recorder::begin(&file))
-        .map_err(|error| Error::io("cannot make the flight recorder", "open", &error))?;
+        .map_err(|error| Error::io("cannot make the flight recorder", "write", &error).at(Step::ClaimId))?;
+    #[cfg(feature = "fault-injection")]
+    let recorder = recorder.with_fault(options.fault);
+    recorder.runtime_at(Step::ClaimId)?;
 
-    recorder.runtime_at(Step::MakeCgroup);
+    recorder.runtime_at(Step::MakeCgroup)?;
     let cgroup = undo.cgroup.insert(Cgroup::create(&plan.cgroup)?);
-    recorder.runtime_at(Step::LimitCgroup);
+    recorder.runtime_at(Step::LimitCgroup)?;
     cgroup.apply(&plan.cgroup)?;
     let birthplace = cgroup.birthplace()?;
 
     // From here on a crash leaves a record that says what there is to remove.
-    recorder.runtime_at(Step::WriteRecord);
+    recorder.runtime_at(Step::WriteRecord)?;
     let mut record = new_record(request, cgroup);
     directory.write_config(request.bundle.config())?;
     directory.write_record(&record)?;
 
-    recorder.runtime_at(Step::OpenSource);
-    let mut files = FileSystem::open(plan, request.runtime.host())?;
+    let mut files = FileSystem::open(plan, request.runtime.host(), &recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
     let stdio = PreparedStdio::new(&options.stdio)?;
-    recorder.runtime_at(Step::OpenConsole);
+    recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.process.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
     let mut child_hooks = ChildHooks::new(plan)?;
     let host_proc = open_host_proc(&plan.namespaces)?;
@@ -122,7 +124,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     };
     let mut home = Home::new();
     let two_stages = needs_joiner(&plan.namespaces);
-    let init = Init {
+    let mut init = Init {
         plan,
         program: Program::new(&plan.process, &mut home, stdio.numbers()),
         recorder: &recorder,
@@ -145,7 +147,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         needed_fds: &needed_fds,
     };
 
-    recorder.runtime_at(Step::Clone);
+    recorder.runtime_at(Step::Clone)?;
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
     let new = clone_flags(&plan.namespaces);
     let born = if two_stages {
@@ -161,9 +163,9 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
             second_clone: true,
             needed_fds: &needed_fds,
         };
-        sys::clone3(0, into, || joiner::run(&joiner, || init::run(init)))
+        sys::clone3(0, into, || joiner::run(&joiner, || init::run(&mut init)))
     } else {
-        sys::clone3(new, into, || init::run(init))
+        sys::clone3(new, into, || init::run(&mut init))
     };
     let born = born.map_err(|failed| clone_error(failed, &plan.namespaces))?;
     let process = undo.process.insert(Newborn::new(born, channel));
@@ -178,24 +180,19 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         return Err(failed(process, cgroup));
     }
 
+    let pid = process.pid;
     let state = |status| {
-        hooks::state_json(
-            request.id.as_str(),
-            status,
-            process.pid,
-            request.bundle.path(),
-            &request.annotations,
-        )
+        hooks::state_json(request.id.as_str(), status, pid, request.bundle.path(), &request.annotations)
     };
     child_hooks.tell(&state(Status::Creating))?;
     if plan.namespaces.is_new(NamespaceKind::User) {
-        recorder.runtime_at(Step::WriteMaps);
+        recorder.runtime_at(Step::WriteMaps)?;
         write_maps(process.pid, &plan.namespaces, &plan.process)?;
-        recorder.runtime_at(Step::RaiseLimits);
+        recorder.runtime_at(Step::RaiseLimits)?;
         raise_limits(process.pid, &plan.process)?;
     }
     if let Some(adjustment) = plan.process.oom_score_adj {
-        recorder.runtime_at(Step::OomScore);
+        recorder.runtime_at(Step::OomScore)?;
         let what = format!("set oom_score_adj to {adjustment} (/process/oomScoreAdj)");
         write_proc(process.pid, "oom_score_adj", adjustment.to_string().as_bytes(), Step::OomScore, &what)?;
     }
@@ -206,7 +203,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         match process.next_word().map_err(internal("cannot hear the new process"))? {
             Some(Word::Ready) => break,
             Some(Word::MountsDone) => {
-                recorder.runtime_at(Step::RuntimeHook);
+                recorder.runtime_at(Step::RuntimeHook)?;
                 let creating = state(Status::Creating);
                 undo.owes_poststop = Some(state(Status::Stopped));
                 let bundle = request.bundle.path();
@@ -222,18 +219,19 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         Some(console) => console.receive()?,
         None => None,
     };
-    recorder.runtime_at(Step::WriteRecord);
+    recorder.runtime_at(Step::WriteRecord)?;
     let (start_time, _) = start_time(process.pid).unwrap_or((0, true));
     record.init = Some(InitRecord { pid: process.pid, start_time });
     directory.write_record(&record)?;
+    if let Some(path) = &options.trace {
+        trace::write(path, &recorder)?;
+    }
+    // Last of all, since nothing takes it back.
     if let Some(path) = &options.pid_file {
-        recorder.runtime_at(Step::PidFile);
+        recorder.runtime_at(Step::PidFile)?;
         replace_file(path, process.pid.to_string().as_bytes(), 0o644).map_err(|error| {
             Error::io(format!("cannot write pid file {}", path.display()), "write", &error).at(Step::PidFile)
         })?;
-    }
-    if let Some(path) = &options.trace {
-        trace::write(path, &recorder)?;
     }
     let Some(process) = undo.process.take() else {
         return Err(Error::new(crate::ErrorKind::System, "no process"));

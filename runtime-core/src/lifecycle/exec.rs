@@ -7,13 +7,13 @@ use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
 use crate::plan::{NamespaceKind, Step};
-use crate::process::Recorder;
 use crate::process::channel::{Word, say};
 use crate::process::entry::{Home, Program};
 use crate::process::executed::{self, Executed};
 use crate::process::handle::Process;
 use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
+use crate::process::{Position, Recorder};
 use crate::spec;
 use crate::state::{Record, Status, replace_file};
 use crate::stdio::{PreparedConsole, PreparedStdio};
@@ -42,17 +42,19 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let plan = container.plan_exec(process, options)?;
     check_preserved(plan.preserve_fds)?;
 
-    let recorder = container
-        .directory()
-        .anonymous_recorder()
-        .and_then(|file| Recorder::begin(&file))
-        .map_err(|error| Error::io("cannot make the flight recorder", "open", &error))?;
+    let recorder =
+        container.directory().anonymous_recorder().and_then(|file| Recorder::begin(&file)).map_err(
+            |error| Error::io("cannot make the flight recorder", "write", &error).at(Step::ClaimId),
+        )?;
+    #[cfg(feature = "fault-injection")]
+    let recorder = recorder.with_fault(options.fault);
     let cgroup = Cgroup::open(&record.cgroup)?;
     let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
     let kinds = kinds_to_join(&record, init.pid);
     let flags = kinds.iter().fold(0, |all, kind| all | kind.clone_flag());
     let root = container_root(&record, init.pid)?;
     let stdio = PreparedStdio::new(&options.stdio)?;
+    recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
     let keyring = record.session_keyring.as_ref().and_then(|name| CString::new(name.as_str()).ok());
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
@@ -78,7 +80,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         needed_fds: &needed_fds,
     };
     let mut home = Home::new();
-    let executed = Executed {
+    let mut executed = Executed {
         program: Program::new(&plan, &mut home, stdio.numbers()),
         recorder: &recorder,
         channel: their_channel.as_fd(),
@@ -88,7 +90,8 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         console_socket: console.as_ref().map(|console| console.child.as_fd()),
     };
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
-    let born = sys::clone3(0, into, || joiner::run(&joiner, || executed::run(executed)))
+    recorder.runtime_at(Step::Clone)?;
+    let born = sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed)))
         .map_err(|failed| internal("cannot make a process")(failed).at(Step::Clone))?;
     let mut newborn = Newborn::new(born, channel);
     drop(their_channel);
@@ -102,6 +105,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
             return Err(failed(&newborn));
         }
         if let Some(adjustment) = plan.oom_score_adj {
+            recorder.runtime_at(Step::OomScore)?;
             let what = format!("set oom_score_adj to {adjustment} (/process/oomScoreAdj)");
             write_proc(
                 newborn.pid,
@@ -120,18 +124,17 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
             None => None,
         };
         if let Some(path) = &options.pid_file {
+            recorder.runtime_at(Step::PidFile)?;
             replace_file(path, newborn.pid.to_string().as_bytes(), 0o644).map_err(|error| {
                 Error::io(format!("cannot write pid file {}", path.display()), "write", &error)
                     .at(Step::PidFile)
             })?;
         }
-        say(newborn.channel.as_fd(), Word::Go).map_err(internal("cannot start the new process"))?;
+        let _ = say(newborn.channel.as_fd(), Word::Go);
         // The channel ends with execve, or with the process.
         let _ = newborn.next_word();
-        match recorder.report() {
-            Some(_) => Err(failed(&newborn)),
-            None => Ok(terminal),
-        }
+        let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
+        if at_exec && recorder.report().is_none() { Ok(terminal) } else { Err(failed(&newborn)) }
     })();
     match made {
         Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
+use crate::process::Recorder;
 use crate::rootfs;
 use crate::sys::{self, Failed};
 use nix::errno::Errno;
@@ -21,7 +22,10 @@ pub(super) struct FileSystem {
 }
 
 impl FileSystem {
-    pub(super) fn open(plan: &Plan, host: &Host) -> Result<FileSystem> {
+    pub(super) fn open(plan: &Plan, host: &Host, recorder: &Recorder) -> Result<FileSystem> {
+        recorder.runtime_at(Step::OpenRootfs)?;
+        let rootfs = open_rootfs(plan)?;
+        recorder.runtime_at(Step::OpenSource)?;
         let mut sources = Vec::with_capacity(plan.mounts.len());
         for mount in &plan.mounts {
             sources.push(match &mount.source {
@@ -33,7 +37,7 @@ impl FileSystem {
             });
         }
         Ok(FileSystem {
-            rootfs: open_rootfs(plan)?,
+            rootfs,
             sources,
             mount_data: plan.mounts.iter().map(rootfs::legacy_data).collect(),
             seals: plan.mounts.iter().map(|_| None).collect(),

@@ -7,6 +7,7 @@ use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::rootfs;
 use crate::sys::{self, CStrings, Call, Failed, RESOLVE_IN_ROOT, Result};
 use nix::errno::Errno;
+use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
@@ -65,7 +66,7 @@ pub(crate) fn connect_stdio(
     recorder: &Recorder,
 ) -> Result<()> {
     use std::os::fd::AsRawFd;
-    recorder.at(Step::Stdio);
+    recorder.at(Step::Stdio)?;
     if let Some(terminal) = terminal {
         sys::take_controlling_terminal(terminal)?;
         for number in 0..3 {
@@ -109,21 +110,21 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     // one too (a FUSE mount, root squashed).
     let entered = nix::unistd::chdir(plan.cwd.as_c_str());
     if let Some(label) = &plan.apparmor {
-        recorder.at(Step::SecurityLabel);
+        recorder.at(Step::SecurityLabel)?;
         set_label(label)?;
     }
     credentials::assume(plan, recorder)?;
-    recorder.at(Step::WorkingDirectory);
+    recorder.at(Step::WorkingDirectory)?;
     if entered.is_err() {
         nix::unistd::chdir(plan.cwd.as_c_str()).map_err(Failed::from(Call::Chdir))?;
     }
     check_inside_root()?;
-    recorder.at(Step::FindExecutable);
+    recorder.at(Step::FindExecutable)?;
     let index = find_executable(plan)?;
-    recorder.at(Step::PreserveFds);
+    recorder.at(Step::PreserveFds)?;
     preserve_fds(plan.preserve_fds)?;
     for limit in &plan.rlimits {
-        recorder.at_item(Step::Limits, limit.item);
+        recorder.at_item(Step::Limits, limit.item)?;
         limits::set(limit)?;
     }
     Ok(index)
@@ -185,24 +186,20 @@ fn preserve_fds(count: u32) -> Result<()> {
 }
 
 /// Installs a filter that comes last, and executes. Comes back only to say why not.
-pub(crate) fn execute(program: &Program<'_>, index: usize, recorder: &Recorder) -> Failed {
-    if let Err(failed) = sys::reset_signals() {
-        return failed;
-    }
+pub(crate) fn execute(program: &Program<'_>, index: usize, recorder: &Recorder) -> Result<Infallible> {
+    sys::reset_signals()?;
     if let Some(seccomp) = &program.plan.seccomp
         && seccomp.point == SeccompPoint::LastBeforeExec
     {
-        recorder.at(Step::Seccomp);
+        recorder.at(Step::Seccomp)?;
         recorder.be_silent();
-        if let Err(failed) = credentials::install(&seccomp.program) {
-            return failed;
-        }
+        credentials::install(&seccomp.program)?;
     }
-    recorder.at(Step::Exec);
-    match program.plan.candidates.get(index) {
+    recorder.at(Step::Exec)?;
+    Err(match program.plan.candidates.get(index) {
         Some(path) => sys::execve(path, &program.argv, &program.envp),
         None => Failed::new(Call::NotInPath, Errno::ENOENT),
-    }
+    })
 }
 
 /// Looks the user up in the container's `/etc/passwd` (passwd(5)). Reads it as what it is, a hostile file: only a

@@ -26,8 +26,8 @@ pub(crate) struct Executed<'a> {
 }
 
 /// The whole life of the process as far as it is ours; see [`super::init`] for the rules.
-pub(crate) fn run(mut process: Executed<'_>) -> i32 {
-    let Err(failed) = assemble(&mut process);
+pub(crate) fn run(process: &mut Executed<'_>) -> i32 {
+    let Err(failed) = assemble(process);
     process.recorder.fail(failed);
     1
 }
@@ -37,23 +37,23 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
 
     // Who: a copy of the runtime inside the container's namespaces and cgroup.
     if process.become_root {
-        recorder.at(Step::BecomeRoot);
+        recorder.at(Step::BecomeRoot)?;
         sys::setresgid(0)?;
         sys::setresuid(0)?;
     }
     sys::set_not_dumpable()?;
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if let Some(name) = process.session_keyring {
-        recorder.at(Step::Keyring);
+        recorder.at(Step::Keyring)?;
         sys::join_session_keyring(name)?;
     }
     if let Some(root) = process.root {
-        recorder.at(Step::Pivot);
+        recorder.at(Step::Pivot)?;
         rootfs::change_root(root)?;
     }
     let mut slave = None;
     if let (Some(plan), Some(socket)) = (process.program.plan.terminal, process.console_socket) {
-        recorder.at(Step::Terminal);
+        recorder.at(Step::Terminal)?;
         let root = sys::openat2(sys::cwd(), c"/", libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
         slave = Some(terminal::open(root.as_fd(), plan, socket, false)?);
     }
@@ -62,8 +62,8 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     let index = entry::prepare(&mut process.program, recorder)?;
 
     // Who: the process's user.
-    recorder.at(Step::Ready);
+    recorder.at(Step::Ready)?;
     say(process.channel, Word::Ready)?;
     wait_for_go(process.channel)?;
-    Err(entry::execute(&process.program, index, recorder))
+    entry::execute(&process.program, index, recorder)
 }

@@ -56,9 +56,10 @@ pub(crate) struct Init<'a> {
     pub(crate) needed_fds: &'a [RawFd],
 }
 
-/// The whole life of the process as far as it is ours.
-pub(crate) fn run(mut init: Init<'_>) -> i32 {
-    let Err(failed) = assemble(&mut init);
+/// The whole life of the process as far as it is ours. It borrows: what is owned would be dropped, and dropping frees
+/// memory, under a lock that another thread of the runtime may have held when this process was made.
+pub(crate) fn run(init: &mut Init<'_>) -> i32 {
+    let Err(failed) = assemble(init);
     init.recorder.fail(failed);
     1
 }
@@ -70,17 +71,17 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     // Who: a copy of the runtime, with its privileges, in new namespaces; in a new user namespace without an identity
     // yet. Where: the host's file system, the container's cgroup (v2).
     close_foreign_fds(init.needed_fds)?;
-    recorder.at(Step::EnterCgroup);
+    recorder.at(Step::EnterCgroup)?;
     for procs in init.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
     }
     join_namespaces(init)?;
     if init.wait_for_runtime {
-        recorder.at(Step::WaitForRuntime);
+        recorder.at(Step::WaitForRuntime)?;
         wait_for_go(init.channel)?;
     }
     if plan.namespaces.is_private(NamespaceKind::User) {
-        recorder.at(Step::BecomeRoot);
+        recorder.at(Step::BecomeRoot)?;
         become_root(plan)?;
     }
     // From here on nobody in the container can look into this process (CVE-2016-9962).
@@ -95,7 +96,7 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
         if plan.namespaces.is_new(NamespaceKind::Mount) {
             terminal = build_rootfs(init, rootfs, proc.as_ref().map(AsFd::as_fd))?;
         } else {
-            recorder.at(Step::Pivot);
+            recorder.at(Step::Pivot)?;
             rootfs::change_root(rootfs)?;
             terminal = open_terminal(init, rootfs, false)?;
         }
@@ -108,12 +109,12 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     let index = entry::prepare(&mut init.program, recorder)?;
 
     // Who: the container's user, who holds no privilege that its process will not have.
-    recorder.at(Step::Ready);
+    recorder.at(Step::Ready)?;
     say(init.channel, Word::Ready)?;
-    recorder.at(Step::StartGate);
+    recorder.at(Step::StartGate)?;
     start_gate::wait(init.start)?;
     run_hooks(init, Step::StartContainerHook, init.start_container_hooks)?;
-    Err(entry::execute(&init.program, index, recorder))
+    entry::execute(&init.program, index, recorder)
 }
 
 /// The copy has every fd of the runtime, also those that its other threads were using at that moment.
@@ -128,7 +129,7 @@ pub(super) fn close_foreign_fds(needed: &[RawFd]) -> Result<()> {
 
 fn join_namespaces(init: &Init<'_>) -> Result<()> {
     for (item, (kind, fd)) in (0..).zip(init.joins) {
-        init.recorder.at_item(Step::JoinNamespace, item);
+        init.recorder.at_item(Step::JoinNamespace, item)?;
         sys::setns(fd.as_fd(), kind.clone_flag())?;
     }
     Ok(())
@@ -148,21 +149,21 @@ fn settle(init: &Init<'_>) -> Result<()> {
     let (plan, recorder) = (init.plan, init.recorder);
     umask(Mode::empty());
     if !plan.namespaces.is_private(NamespaceKind::User) {
-        recorder.at(Step::RaiseLimits);
+        recorder.at(Step::RaiseLimits)?;
         limits::raise(0, &plan.process.rlimits)?;
     }
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if plan.namespaces.is_new(NamespaceKind::Cgroup) {
-        recorder.at(Step::NewCgroupNamespace);
+        recorder.at(Step::NewCgroupNamespace)?;
         // Not with the clone: the namespace's root is where its maker is, and that was the runtime's cgroup.
         sys::unshare(NamespaceKind::Cgroup.clone_flag())?;
     }
     if let Some(proc) = init.host_proc {
-        recorder.at(Step::TimeOffsets);
+        recorder.at(Step::TimeOffsets)?;
         enter_time_namespace(proc, &plan.namespaces.time_offsets)?;
     }
     if let Some(name) = &plan.session_keyring {
-        recorder.at(Step::Keyring);
+        recorder.at(Step::Keyring)?;
         sys::join_session_keyring(name)?;
     }
     Ok(())
@@ -184,38 +185,38 @@ fn build_rootfs(
     proc: Option<BorrowedFd<'_>>,
 ) -> Result<Option<OwnedFd>> {
     let (plan, recorder) = (init.plan, init.recorder);
-    recorder.at(Step::IsolateMounts);
+    recorder.at(Step::IsolateMounts)?;
     rootfs::isolate()?;
-    recorder.at(Step::AttachRootfs);
+    recorder.at(Step::AttachRootfs)?;
     rootfs::attach(rootfs)?;
     mount_all(init, rootfs, proc)?;
     for (item, node) in (0..).zip(&plan.devices.nodes) {
-        recorder.at_item(Step::Device, item);
+        recorder.at_item(Step::Device, item)?;
         rootfs::make_device(rootfs, node, plan.devices.bind)?;
     }
     for (item, link) in (0..).zip(&plan.devices.links) {
-        recorder.at_item(Step::DeviceLink, item);
+        recorder.at_item(Step::DeviceLink, item)?;
         rootfs::make_link(rootfs, link)?;
     }
-    recorder.at(Step::MakeCwd);
+    recorder.at(Step::MakeCwd)?;
     // As runc does. Where it cannot be made, entering it says why, as the user who is to work there.
     let _ = resolve::open_or_make(rootfs, &plan.process.cwd, resolve::Make::Directory);
     let terminal = open_terminal(init, rootfs, true)?;
     if init.wait_for_hooks {
-        recorder.at(Step::WaitForHooks);
+        recorder.at(Step::WaitForHooks)?;
         say(init.channel, Word::MountsDone)?;
         wait_for_go(init.channel)?;
     }
     run_hooks(init, Step::CreateContainerHook, init.create_container_hooks)?;
     mask(plan, rootfs, init)?;
     seal(plan, rootfs, init)?;
-    recorder.at(Step::Pivot);
+    recorder.at(Step::Pivot)?;
     if plan.rootfs.no_pivot {
         rootfs::change_root(rootfs)?;
     } else {
         rootfs::pivot(rootfs)?;
     }
-    recorder.at(Step::RootPropagation);
+    recorder.at(Step::RootPropagation)?;
     rootfs::set_propagation(rootfs, plan.rootfs.propagation)?;
     Ok(terminal)
 }
@@ -225,7 +226,7 @@ fn open_proc(init: &Init<'_>) -> Result<Option<OwnedFd>> {
     if init.plan.sysctls.is_empty() {
         return Ok(None);
     }
-    init.recorder.at(Step::OpenProc);
+    init.recorder.at(Step::OpenProc)?;
     rootfs::detached_proc().map(Some)
 }
 
@@ -234,7 +235,7 @@ fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let Some(proc) = proc else { return Ok(()) };
     let sys_directory = sys::openat2(proc, c"sys", libc::O_PATH | libc::O_DIRECTORY, 0, RESOLVE_STRICT)?;
     for (item, sysctl) in (0..).zip(&init.plan.sysctls) {
-        init.recorder.at_item(Step::Sysctl, item);
+        init.recorder.at_item(Step::Sysctl, item)?;
         let file = sys::openat2(sys_directory.as_fd(), &sysctl.path, libc::O_WRONLY, 0, RESOLVE_STRICT)?;
         sys::write_all(file.as_fd(), &sysctl.value)?;
     }
@@ -245,7 +246,7 @@ fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<
     let mut mounter = Mounter { root, proc };
     let rows = init.plan.mounts.iter().zip(init.sources).zip(init.mount_data).zip(init.seals.iter_mut());
     for (((plan, source), data), seal) in rows {
-        init.recorder.at_item(Step::Mount, plan.item);
+        init.recorder.at_item(Step::Mount, plan.item)?;
         *seal = mounter.mount(plan, source.as_ref().map(AsFd::as_fd), data.as_deref())?;
         mounter.forget_proc_if_used(plan);
     }
@@ -256,18 +257,18 @@ fn open_terminal(init: &Init<'_>, root: BorrowedFd<'_>, console: bool) -> Result
     let (Some(plan), Some(socket)) = (init.plan.process.terminal, init.console_socket) else {
         return Ok(None);
     };
-    init.recorder.at(Step::Terminal);
+    init.recorder.at(Step::Terminal)?;
     terminal::open(root, plan, socket, console).map(Some)
 }
 
 fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
     for (item, path) in (0..).zip(&plan.masks.readonly) {
-        init.recorder.at_item(Step::ReadonlyPath, item);
+        init.recorder.at_item(Step::ReadonlyPath, item)?;
         rootfs::make_readonly(root, path)?;
     }
     let mut mask = Mask::default();
     for (item, path) in (0..).zip(&plan.masks.masked) {
-        init.recorder.at_item(Step::MaskedPath, item);
+        init.recorder.at_item(Step::MaskedPath, item)?;
         mask.cover(root, path)?;
     }
     Ok(())
@@ -275,7 +276,7 @@ fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
 
 /// Read-only at last, now that nothing more has to be made inside.
 fn seal(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
-    init.recorder.at(Step::SealMounts);
+    init.recorder.at(Step::SealMounts)?;
     for mount in init.seals.iter().flatten() {
         sys::mount_setattr(mount.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;
     }
@@ -287,11 +288,11 @@ fn seal(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
 
 fn name_host(plan: &Plan, recorder: &Recorder) -> Result<()> {
     if let Some(name) = &plan.hostname {
-        recorder.at(Step::Hostname);
+        recorder.at(Step::Hostname)?;
         sys::sethostname(name)?;
     }
     if let Some(name) = &plan.domainname {
-        recorder.at(Step::Domainname);
+        recorder.at(Step::Domainname)?;
         sys::setdomainname(name)?;
     }
     Ok(())
@@ -300,7 +301,7 @@ fn name_host(plan: &Plan, recorder: &Recorder) -> Result<()> {
 fn run_hooks(init: &Init<'_>, step: Step, hooks: &[ChildHook<'_>]) -> Result<()> {
     let (Some(state), Some(output)) = (init.hook_state, init.hook_output) else { return Ok(()) };
     for hook in hooks {
-        init.recorder.at_item(step, hook.item());
+        init.recorder.at_item(step, hook.item())?;
         hook.run(state, output)?;
     }
     Ok(())

@@ -52,14 +52,14 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
     close_foreign_fds(joiner.needed_fds)?;
     // Before the first namespace: nobody in there can look into this process (CVE-2016-9962).
     sys::set_not_dumpable()?;
-    joiner.recorder.at(Step::EnterCgroup);
+    joiner.recorder.at(Step::EnterCgroup)?;
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
     }
-    joiner.recorder.at(Step::RaiseLimits);
+    joiner.recorder.at(Step::RaiseLimits)?;
     limits::raise(0, joiner.limits)?;
     for (item, (fd, kinds)) in (0..).zip(joiner.targets) {
-        joiner.recorder.at_item(Step::JoinNamespace, item);
+        joiner.recorder.at_item(Step::JoinNamespace, item)?;
         sys::setns(*fd, *kinds)?;
     }
     Ok(())

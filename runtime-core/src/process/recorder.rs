@@ -8,9 +8,13 @@
 //! Invariant: the process writes only its own slots, the runtime only its own; all are single atomic numbers, so a
 //! reader sees old or new, never half. Nothing here allocates.
 
+use crate::error;
+#[cfg(feature = "fault-injection")]
+use crate::fault::Fault;
 use crate::plan::Step;
 use crate::sys::{self, Call, Failed, SharedPage};
 use nix::errno::Errno;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,29 +58,50 @@ pub(crate) struct Report {
 
 /// The page, with names for its slots.
 #[derive(Debug)]
-pub(crate) struct Recorder(SharedPage);
+pub(crate) struct Recorder {
+    page: SharedPage,
+    /// What is to go wrong on purpose, and where.
+    #[cfg(feature = "fault-injection")]
+    fault: Option<Fault>,
+}
 
 impl Recorder {
-    /// A new recording in `file`, which is made as long as it must be.
-    pub(crate) fn begin(file: &std::fs::File) -> std::io::Result<Recorder> {
-        file.set_len(SharedPage::file_size())?;
+    /// A new recording in `file`, which is made as long as it must be. It is written and not only given a size: a
+    /// store into a page for which the file system has no room would be a SIGBUS.
+    pub(crate) fn begin(mut file: &std::fs::File) -> std::io::Result<Recorder> {
+        file.write_all(&[0; SharedPage::SIZE])?;
         let page =
             SharedPage::map(file.as_fd(), true).map_err(|failed| std::io::Error::from(failed.errno))?;
         page.slots()[SLOT_MAGIC].store(MAGIC, Ordering::Release);
-        Ok(Recorder(page))
+        Ok(Recorder::of(page))
     }
 
     /// A recording that another process has begun; `None` when the file is not one.
     pub(crate) fn read(file: &std::fs::File) -> Option<Recorder> {
-        if file.metadata().ok()?.len() < SharedPage::file_size() {
+        if file.metadata().ok()?.len() < SharedPage::SIZE as u64 {
             return None;
         }
         let page = SharedPage::map(file.as_fd(), false).ok()?;
-        (page.slots()[SLOT_MAGIC].load(Ordering::Acquire) == MAGIC).then_some(Recorder(page))
+        (page.slots()[SLOT_MAGIC].load(Ordering::Acquire) == MAGIC).then(|| Recorder::of(page))
+    }
+
+    fn of(page: SharedPage) -> Recorder {
+        Recorder {
+            page,
+            #[cfg(feature = "fault-injection")]
+            fault: None,
+        }
+    }
+
+    /// The same, and something is to go wrong.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn with_fault(mut self, fault: Option<Fault>) -> Recorder {
+        self.fault = fault;
+        self
     }
 
     fn slot(&self, index: usize) -> &AtomicU64 {
-        let slots = self.0.slots();
+        let slots = self.page.slots();
         slots.get(index).unwrap_or(&slots[SLOT_MAGIC + 7])
     }
 
@@ -91,14 +116,26 @@ impl Recorder {
         }
     }
 
-    /// The new process: it enters a step.
-    pub(crate) fn at(&self, step: Step) {
-        self.enter(SLOT_INIT, step, NO_ITEM);
+    /// The new process: it enters a step. Fails where a test wants it to, and never else.
+    pub(crate) fn at(&self, step: Step) -> sys::Result<()> {
+        self.at_item(step, NO_ITEM)
     }
 
     /// The new process: it enters one of several like steps.
-    pub(crate) fn at_item(&self, step: Step, item: u32) {
+    pub(crate) fn at_item(&self, step: Step, item: u32) -> sys::Result<()> {
         self.enter(SLOT_INIT, step, item);
+        self.strike(step, item)
+    }
+
+    #[cfg(feature = "fault-injection")]
+    fn strike(&self, step: Step, item: u32) -> sys::Result<()> {
+        self.fault.map_or(Ok(()), |fault| fault.strike(step, item))
+    }
+
+    #[cfg(not(feature = "fault-injection"))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // as its twin above
+    fn strike(&self, _: Step, _: u32) -> sys::Result<()> {
+        Ok(())
     }
 
     /// The new process: a filter is about to be installed. From now on recording makes no system call, not even for
@@ -107,9 +144,15 @@ impl Recorder {
         self.slot(SLOT_SILENT).store(1, Ordering::Relaxed);
     }
 
-    /// The runtime: it enters a step.
-    pub(crate) fn runtime_at(&self, step: Step) {
+    /// The runtime: it enters a step. Fails where a test wants it to, and never else.
+    #[cfg_attr(not(feature = "fault-injection"), allow(clippy::unnecessary_wraps))]
+    pub(crate) fn runtime_at(&self, step: Step) -> error::Result<()> {
         self.enter(SLOT_RUNTIME, step, NO_ITEM);
+        #[cfg(feature = "fault-injection")]
+        self.fault.map_or(Ok(()), |fault| fault.strike_runtime(step)).map_err(|failed| {
+            error::Error::os(format!("step {step} failed"), failed.call.name(), failed.errno).at(step)
+        })?;
+        Ok(())
     }
 
     /// The new process: the step that it is in failed.
@@ -160,7 +203,7 @@ mod tests {
             .open(&path)
             .expect("file");
         let recorder = Recorder::begin(&file).expect("begin");
-        recorder.at_item(Step::Mount, 4);
+        recorder.at_item(Step::Mount, 4).expect("no fault");
         recorder.fail(Failed::new(Call::Fsmount, Errno::EPERM));
         let reader = Recorder::read(&file).expect("read");
         let report = reader.report().expect("report");

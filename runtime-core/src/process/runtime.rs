@@ -19,15 +19,20 @@ pub(crate) struct Newborn {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) channel: OwnedFd,
+    /// What a joiner's child said before the joiner could say that it was born.
+    early: Option<Word>,
 }
 
 impl Newborn {
     pub(crate) fn new(born: Born, channel: OwnedFd) -> Newborn {
-        Newborn { pid: born.pid, pidfd: born.pidfd, channel }
+        Newborn { pid: born.pid, pidfd: born.pidfd, channel, early: None }
     }
 
     /// The next word; `None` when the process has given up or was killed.
-    pub(crate) fn next_word(&self) -> Result<Option<Word>> {
+    pub(crate) fn next_word(&mut self) -> Result<Option<Word>> {
+        if let Some(word) = self.early.take() {
+            return Ok(Some(word));
+        }
         loop {
             let mut fds = [
                 PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
@@ -46,17 +51,21 @@ impl Newborn {
 
     /// After a joiner's clone: the process that matters is its sibling. The joiner is reaped.
     pub(crate) fn follow(&mut self) -> Result<bool> {
-        match self.next_word()? {
-            Some(Word::Born(pid)) => {
-                // Our own child that nobody has reaped: the number cannot mean another process.
-                let pidfd = sys::pidfd_open(pid)?;
-                let joiner = std::mem::replace(&mut self.pidfd, pidfd);
-                self.pid = pid;
-                sys::waitid(joiner.as_fd(), true)?;
-                Ok(true)
+        let mut early = None;
+        let pid = loop {
+            match self.next_word()? {
+                Some(Word::Born(pid)) => break pid,
+                None => return Ok(false),
+                // The child runs already, and may be ahead of its maker; after one word it waits for an answer.
+                word => early = word,
             }
-            _ => Ok(false),
-        }
+        };
+        // Our own child that nobody has reaped: the number cannot mean another process.
+        let pidfd = sys::pidfd_open(pid)?;
+        let joiner = std::mem::replace(&mut self.pidfd, pidfd);
+        (self.pid, self.early) = (pid, early);
+        sys::waitid(joiner.as_fd(), true)?;
+        Ok(true)
     }
 
     /// Ends the process and reaps it.

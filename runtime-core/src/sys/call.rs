@@ -39,6 +39,7 @@ calls! {
     Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Sigprocmask => "rt_sigprocmask",
     Symlinkat => "symlinkat", Umount => "umount2", Unshare => "unshare", Waitid => "waitid", Write => "write",
     // Checks.
+    Injected => "a fault that a test asked for",
     RuntimeGone => "the runtime has gone away",
     OutsideRoot => "current working directory is outside of container mount namespace root -- possible container breakout detected",
     NotThisDevice => "what is there is not the device that it should be",

@@ -34,10 +34,8 @@ impl SharedPage {
         Ok(SharedPage(address.cast()))
     }
 
-    /// The size of the file behind it.
-    pub(crate) const fn file_size() -> u64 {
-        SIZE as u64
-    }
+    /// Its size in bytes, and that of the file behind it.
+    pub(crate) const SIZE: usize = SIZE;
 
     /// The numbers.
     pub(crate) fn slots(&self) -> &[AtomicU64; SLOTS] {
