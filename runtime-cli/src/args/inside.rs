@@ -2,7 +2,6 @@
 //!
 //! The options of exec and ps end at the first word that is none: what follows is the program's own.
 
-use super::user::{UserSpec, parse_user};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,8 +23,8 @@ pub(crate) struct Exec {
     #[arg(short, long)]
     pub(crate) detach: bool,
     /// Run as this numeric user and group
-    #[arg(short, long, value_name = "UID[:GID]", value_parser = parse_user)]
-    pub(crate) user: Option<UserSpec>,
+    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
+    pub(crate) user: Option<String>,
     /// Be in this group too; may be repeated
     #[arg(short = 'g', long, value_name = "GID")]
     pub(crate) additional_gids: Vec<u32>,
@@ -33,7 +32,7 @@ pub(crate) struct Exec {
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
     /// Set an environment variable; may be repeated
-    #[arg(short, long, value_name = "NAME=VALUE")]
+    #[arg(short, long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
     pub(crate) env: Vec<String>,
     /// Have this capability too; may be repeated
     #[arg(short, long, value_name = "CAP_NAME")]

@@ -21,6 +21,7 @@ pub(crate) use size::CPU_PERIOD_US;
 pub(crate) use spelling::spell_out;
 pub(crate) use throwaway::{Network, Try, Watcher};
 pub(crate) use tools::{Completion, Features, List, Man, PlanArgs, Shell, SpecArgs, State, TableFormat};
+pub(crate) use user::parse_user;
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;

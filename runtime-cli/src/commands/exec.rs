@@ -1,7 +1,7 @@
 //! exec: one more process, as the flags or `--process` describe it. Every failure ends in status 255 (see `commands`).
 
 use super::{Context, refuse};
-use crate::args::Exec;
+use crate::args::{Exec, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
 use crate::report::Failure;
@@ -85,7 +85,9 @@ fn change(process: &mut Process, args: &Exec) -> Result<(), Failure> {
     if let Some(cwd) = &args.cwd {
         process.set_cwd(cwd.clone());
     }
-    if let Some(user) = args.user {
+    if let Some(user) = &args.user {
+        // Not while the line is parsed: runc ends in 255 here.
+        let user = parse_user(user).map_err(Failure::new)?;
         process.user_mut().set_uid(user.uid);
         if let Some(gid) = user.gid {
             process.user_mut().set_gid(gid);

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pages;
@@ -73,7 +74,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Ps(args) => ps::run(&context, args),
         Command::State(args) => state::run(&context, &args.id),
         Command::List(args) => list::run(&context, &args),
-        Command::Features(_) => Err(Failure::unsupported("features")),
+        Command::Features(_) => features::run(&context),
         Command::Plan(args) => plan::run(&context, &args),
         Command::Try(args) => r#try::run(&context, args),
         Command::TryWatcher(args) => r#try::watch(&context, &args),

@@ -3,14 +3,17 @@
 use crate::output;
 use crate::report::Failure;
 
-/// The commit, when the build was told it; a source archive knows none.
-const COMMIT: Option<&str> = option_env!("HUSK_COMMIT");
+/// The commit, when the build was told it in its environment; a source archive knows none.
+const COMMIT: &str = match option_env!("HUSK_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
 
 pub(crate) fn run() -> Result<u8, Failure> {
     output::write(|out| {
         writeln!(out, "husk version {}", env!("CARGO_PKG_VERSION"))?;
         for (name, value) in [
-            ("commit", COMMIT.map(str::to_owned)),
+            ("commit", Some(COMMIT.to_owned())),
             ("spec", Some(husk_core::SPEC_VERSION.to_owned())),
             ("libseccomp", husk_seccomp::libseccomp_version()),
         ] {

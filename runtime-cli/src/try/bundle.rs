@@ -3,8 +3,8 @@
 //! ```text
 //! config.json   the default config, with the views of this machine as its first mounts
 //! rootfs/       the mount points, and the symbolic links of /
-//! changes/N     what the container writes into the Nth view
-//! work/N        the overlay's own
+//! changes/etc   what the container changes in /etc; in /var/log, mounted by itself: changes/var+log
+//! work/etc      the overlay's own
 //! ```
 
 use super::directories::{View, views};
@@ -70,7 +70,7 @@ fn lay_out(directory: &Path) -> std::io::Result<Vec<Value>> {
     }
     let rootfs = directory.join("rootfs");
     let mut mounts = Vec::new();
-    for (number, view) in views()?.into_iter().enumerate() {
+    for view in views()? {
         match view {
             View::Link(path, target) => symlink(target, inside(&rootfs, &path))?,
             View::ReadOnly(path) => mounts.push(json!({
@@ -78,8 +78,9 @@ fn lay_out(directory: &Path) -> std::io::Result<Vec<Value>> {
             })),
             View::Overlay(path) => {
                 create_dir_all(inside(&rootfs, &path)).or_else(shown_already)?;
+                let name = path.to_string_lossy().trim_start_matches('/').replace('/', "+");
                 let (changes, work) =
-                    (directory.join(format!("changes/{number}")), directory.join(format!("work/{number}")));
+                    (directory.join("changes").join(&name), directory.join("work").join(&name));
                 like(&path, &changes)?;
                 create_dir(&work)?;
                 mounts.push(json!({

@@ -12,7 +12,9 @@ fn the_version_has_the_lines_that_engines_look_for() {
     let spec =
         text.lines().find_map(|line| line.strip_prefix("spec: ")).expect("a line for the specification");
     assert!(spec.split('.').all(|part| part.parse::<u32>().is_ok()), "{spec}");
-    assert!(text.lines().any(|line| line.starts_with("libseccomp: ")), "{text}");
+    for name in ["commit: ", "libseccomp: "] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
     assert_eq!(scratch.husk(&["-v"]).ok().stdout, text);
 }
 
@@ -24,6 +26,14 @@ fn an_empty_list_is_a_heading_or_null() {
     assert_eq!(scratch.husk(&["list", "--format", "json"]).ok().stdout, "null\n");
     assert_eq!(scratch.husk(&["list", "--format=json", "-q"]).ok().stdout, "");
     assert!(!scratch.path().join("state").exists(), "looking makes no directory");
+}
+
+#[test]
+fn features_are_json_indented_by_four() {
+    let text = Scratch::new().husk(&["features"]).ok().stdout;
+    let value: Value = serde_json::from_str(&text).expect("features are JSON");
+    assert!(value["ociVersionMax"].is_string());
+    assert!(text.starts_with("{\n    \"") && text.ends_with("}\n"));
 }
 
 #[test]

@@ -17,11 +17,6 @@ fn a_usage_error_ends_in_1_with_the_help_on_standard_output() {
         (&["state", "x", "y"], "unexpected argument 'y' found", "husk state"),
         (&["nonsense"], "unrecognized subcommand 'nonsense'", "husk"),
         (
-            &["exec", "--user", "root", "x", "id"],
-            "invalid value 'root' for '--user <UID[:GID]>': \"root\" is no numeric user id",
-            "husk exec",
-        ),
-        (
             &["list", "--format", "yaml"],
             "invalid value 'yaml' for '--format <FORMAT>' [possible values: table, json]",
             "husk list",
