@@ -1,5 +1,7 @@
 //! Making the directories: v2 needs controllers handed down from above, the v1 cpuset its parents' sets.
 
+#![forbid(unsafe_code)]
+
 use super::directory::{Directory, Failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Absent, CgroupDirectory, CgroupPlan, Step};

@@ -1,6 +1,8 @@
 //! One directory of a cgroup hierarchy, held open: whatever happens to its name, every read and write goes to the
 //! cgroup that was meant. Also the walk over the directories below it.
 
+#![forbid(unsafe_code)]
+
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fstat};

@@ -1,5 +1,7 @@
 //! Waiting for what a v2 cgroup tells in `cgroup.events`: `populated` and `frozen`, for it and all below it.
 
+#![forbid(unsafe_code)]
+
 use super::directory::{Directory, Failed, is_gone};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;

@@ -3,6 +3,8 @@
 //! A freeze that does not come about within its time is taken back: a cgroup that is left half frozen hangs whoever
 //! enters it and cannot be removed.
 
+#![forbid(unsafe_code)]
+
 use super::directory::{Directory, Failed, is_gone};
 use super::events;
 use crate::error::{Error, ErrorKind, Result};

@@ -6,6 +6,8 @@
 //! controllers, it is the one that is asked for processes, frozen and killed, since only there the kernel does that
 //! for a whole tree at once.
 
+#![forbid(unsafe_code)]
+
 mod create;
 mod devices;
 mod directory;

@@ -5,6 +5,8 @@
 //! Under v2 the list becomes a program that decides exactly so (`cgroup/devices.rs`); the v1 controller can only hold
 //! a default and exceptions from it, so there what it cannot express is a problem.
 
+#![forbid(unsafe_code)]
+
 use super::{Writer, report};
 use crate::error::Problem;
 use oci_spec::runtime as spec;
@@ -192,6 +194,12 @@ impl Exception {
         (self.kind, self.major, self.minor)
     }
 
+    /// Whether it says all that the other says.
+    fn covers(self, other: Exception) -> bool {
+        let all_devices = other.intersection(self) == Some(other);
+        all_devices && other.access.0 & !self.access.0 == 0
+    }
+
     /// The devices in both; `None` when there is none. The access is this one's.
     fn intersection(self, other: Exception) -> Option<Exception> {
         fn narrow(a: Option<u32>, b: Option<u32>) -> Option<Option<u32>> {
@@ -290,7 +298,8 @@ fn complete(exceptions: &mut Vec<(Exception, &str)>) {
                 let (b, _) = exceptions[j];
                 if let Some(mut common) = a.intersection(b) {
                     common.access.0 |= b.access.0;
-                    changed |= common.access != a.access && add(exceptions, common, pointer);
+                    let granted = exceptions.iter().any(|(exception, _)| exception.covers(common));
+                    changed |= !granted && add(exceptions, common, pointer);
                 }
             }
         }

@@ -6,6 +6,8 @@
 //! the host's version cannot do is a problem with its pointer. As engines send zeros for "not set", a zero is no
 //! limit wherever runc takes it for none; `/linux/resources/pids/limit` is the exception (runtime-spec 1.3).
 
+#![forbid(unsafe_code)]
+
 mod device_rules;
 #[cfg(test)]
 mod tests;

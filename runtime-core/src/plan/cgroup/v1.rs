@@ -1,5 +1,7 @@
 //! `/linux/resources` in the files of cgroup v1 (the kernel's admin-guide/cgroup-v1).
 
+#![forbid(unsafe_code)]
+
 use super::v2::{
     block_weight, bytes, check_swap, cpuset, hugepages, idle, leaf_weight, obsolete_memory, pids_max, rdma,
     swappiness,

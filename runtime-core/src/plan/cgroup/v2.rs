@@ -1,5 +1,7 @@
 //! `/linux/resources` in the files of cgroup v2 (the kernel's admin-guide/cgroup-v2).
 
+#![forbid(unsafe_code)]
+
 use super::{Absent, Writer};
 use oci_spec::runtime as spec;
 
