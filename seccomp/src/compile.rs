@@ -24,6 +24,10 @@ use crate::vocabulary::{BadAction, return_value, scmp_action, scmp_arch};
 /// From this many rules on, libseccomp arranges the calls as a binary tree instead of a list.
 const TREE_FROM_RULES: usize = 32;
 
+/// The calls that carry others. Where all of `socketcall` is allowed, libseccomp has to know it, or two rules for
+/// conditions of `socket` contradict each other in it; engines' own profiles have such rules.
+const CARRIERS: [&str; 2] = ["socketcall", "ipc"];
+
 /// Compiles a profile.
 ///
 /// The native architecture is always part of the filter, whether the profile lists it or not. Names that
@@ -161,7 +165,8 @@ impl Compiler {
     /// One name with its rule: what the number decides goes to `architectures`, the rest to libseccomp.
     fn syscall(&mut self, pointer: String, name: &str, native: ScmpSyscall, rule: Option<&Rule>) {
         let always = rule.and_then(Rule::always);
-        let mut multiplexed = false;
+        let carries_others = CARRIERS.contains(&name);
+        let mut multiplexed = carries_others;
         for (index, numbers) in self.architectures.iter_mut().enumerate() {
             let syscall =
                 if index == 0 { Ok(native) } else { ScmpSyscall::from_name_by_arch(name, numbers.arch()) };
@@ -175,6 +180,11 @@ impl Compiler {
         if let Some(rule) = rule
             && (always.is_none() || multiplexed)
         {
+            if !carries_others {
+                // Up to libseccomp 2.5.5 a list of calls that begins with one that the architecture lacks forgets to
+                // load the number. Without conditions the carriers would come first, and x86_64 lacks them.
+                let _ = self.filter.set_syscall_priority(native, 1);
+            }
             self.ask(pointer, name, native, rule);
         }
     }
