@@ -2,6 +2,7 @@
 //!
 //! The sequence stands in [`build`]; what has been made when it fails is taken away again by [`Undo`].
 
+use super::container_hooks::ContainerHooks;
 use super::explain::{Subject, explain};
 use super::hooks;
 use super::prepare::{FileSystem, check_preserved, open_joins, write_proc};
@@ -16,7 +17,6 @@ use crate::options::CreateOptions;
 use crate::plan::{HookKind, IdMapping, NamespaceKind, NamespacePlan, Plan, ProcessPlan, Step};
 use crate::process::Recorder;
 use crate::process::channel::{Word, say};
-use crate::process::child_hook::ChildHook;
 use crate::process::entry::{Home, Program};
 use crate::process::handle::Process;
 use crate::process::init::{self, Init};
@@ -106,7 +106,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     let stdio = PreparedStdio::new(&options.stdio)?;
     recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.process.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
-    let mut child_hooks = ChildHooks::new(plan)?;
+    let mut child_hooks = ContainerHooks::new(plan)?;
     let host_proc = open_host_proc(&plan.namespaces)?;
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
 
@@ -121,6 +121,10 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
             .chain(console.as_ref().map(|console| console.child.as_fd()))
             .chain(child_hooks.fds());
         needed(fds, stdio.numbers(), plan.process.preserve_fds)
+    };
+    let late_fds = {
+        let fds = [their_channel.as_fd(), gate.start.as_fd(), gate.started.as_fd()];
+        needed(fds.into_iter().chain(child_hooks.fds()), None, plan.process.preserve_fds)
     };
     let mut home = Home::new();
     let two_stages = needs_joiner(&plan.namespaces);
@@ -142,9 +146,10 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         console_socket: console.as_ref().map(|console| console.child.as_fd()),
         create_container_hooks: &child_hooks.create_container,
         start_container_hooks: &child_hooks.start_container,
-        hook_state: child_hooks.state.as_ref().map(AsFd::as_fd),
-        hook_output: child_hooks.output.as_ref().map(AsFd::as_fd),
+        hook_state: child_hooks.states(),
+        hook_output: child_hooks.output(),
         needed_fds: &needed_fds,
+        late_fds: &late_fds,
     };
 
     recorder.runtime_at(Step::Clone)?;
@@ -184,7 +189,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     let state = |status| {
         hooks::state_json(request.id.as_str(), status, pid, request.bundle.path(), &request.annotations)
     };
-    child_hooks.tell(&state(Status::Creating))?;
+    child_hooks.tell(&state(Status::Creating), &state(Status::Created))?;
     if plan.namespaces.is_new(NamespaceKind::User) {
         recorder.runtime_at(Step::WriteMaps)?;
         write_maps(process.pid, &plan.namespaces, &plan.process)?;
@@ -329,51 +334,4 @@ fn raise_limits(pid: i32, process: &ProcessPlan) -> Result<()> {
         Error::os("cannot raise a limit (/process/rlimits)", failed.call.name(), failed.errno)
             .at(Step::RaiseLimits)
     })
-}
-
-/// The hooks that the new process runs, and what they read and say.
-struct ChildHooks<'a> {
-    create_container: Vec<ChildHook<'a>>,
-    start_container: Vec<ChildHook<'a>>,
-    state: Option<File>,
-    output: Option<File>,
-}
-
-impl<'a> ChildHooks<'a> {
-    fn new(plan: &'a Plan) -> Result<ChildHooks<'a>> {
-        let needed = plan.hooks.run_in_container();
-        let scratch = || needed.then(|| hooks::scratch(b"")).transpose();
-        Ok(ChildHooks {
-            create_container: plan.hooks.create_container.iter().map(ChildHook::new).collect(),
-            start_container: plan.hooks.start_container.iter().map(ChildHook::new).collect(),
-            state: scratch()?,
-            output: scratch()?,
-        })
-    }
-
-    fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.state.iter().chain(&self.output).map(AsFd::as_fd)
-    }
-
-    /// The new process waits for a word, or has the start gate before it, ahead of any hook that reads this.
-    fn tell(&mut self, state: &[u8]) -> Result<()> {
-        use std::io::Write;
-        match &mut self.state {
-            Some(file) => {
-                file.write_all(state).map_err(|error| Error::io("cannot prepare the hooks", "write", &error))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The error, with what the hook said if it is a hook's.
-    fn quoted(&mut self, error: Error) -> Error {
-        match &mut self.output {
-            Some(output) if error.kind() == crate::ErrorKind::Hook => {
-                let said = hooks::quote(output);
-                error.followed_by(&said)
-            }
-            _ => error,
-        }
-    }
 }

@@ -67,6 +67,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
             .chain(console.as_ref().map(|console| console.child.as_fd()));
         needed(fds, stdio.numbers(), plan.preserve_fds)
     };
+    let late_fds = needed([their_channel.as_fd()], None, plan.preserve_fds);
     let second_clone = kinds.contains(&NamespaceKind::Pid);
     let targets: &[(BorrowedFd<'_>, i32)] = if flags == 0 { &[] } else { &[(init.pidfd.as_fd(), flags)] };
     let joiner = Joiner {
@@ -88,6 +89,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         root: root.as_ref().map(AsFd::as_fd),
         session_keyring: keyring.as_ref(),
         console_socket: console.as_ref().map(|console| console.child.as_fd()),
+        late_fds: &late_fds,
     };
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
     recorder.runtime_at(Step::Clone)?;

@@ -1,7 +1,8 @@
 //! From the numbers that a new process reported to a sentence: the runtime knows the plan, so it writes the words.
 
+use super::hooks;
 use crate::error::{Error, ErrorKind};
-use crate::plan::{MountSource, Plan, ProcessPlan, Step};
+use crate::plan::{MountPlan, MountSource, Parameter, Plan, ProcessPlan, Step};
 use crate::process::{NO_ITEM, Position, Recorder, Report};
 use crate::sys::{Call, Ended, Failed};
 use nix::errno::Errno;
@@ -119,12 +120,15 @@ fn hook(step: Step, item: u32, failed: Failed, plan: Option<&Plan>) -> Error {
         (Step::CreateContainerHook, None) => ("createContainer", [].as_slice()),
         (_, None) => ("startContainer", [].as_slice()),
     };
-    let path = list.get(item as usize).map(|hook| format!(" ({:?})", hook.path)).unwrap_or_default();
+    let hook = list.get(item as usize);
+    let path = hook.map(|hook| format!(" ({:?})", hook.path)).unwrap_or_default();
     let what = format!("{key} hook {item}{path}");
     let sentence = match failed.call {
         Call::HookExited => format!("{what} failed: exit status {}", failed.number),
         Call::HookSignalled => format!("{what} was killed by signal {}", failed.number),
-        Call::HookTimedOut => format!("{what} ran longer than its timeout"),
+        Call::HookTimedOut => {
+            format!("{what} ran longer than its timeout{}", hook.map(hooks::seconds).unwrap_or_default())
+        }
         call => {
             return Error::os(format!("cannot run {what}"), call.name(), failed.errno)
                 .with_kind(ErrorKind::Hook);
@@ -146,7 +150,8 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
                     MountSource::Symlink { .. } => "a link".to_owned(),
                     MountSource::Existing => "what is there again".to_owned(),
                 };
-                format!("cannot mount {source:?} at {} (/mounts/{item})", text(&mount.target))
+                let options = options(mount);
+                format!("cannot mount {source:?} at {} (/mounts/{item}){options}", text(&mount.target))
             }
             None => format!("cannot mount /mounts/{item}"),
         },
@@ -182,7 +187,7 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
         },
         Step::JoinNamespace => match plan.namespaces.joined.get(index) {
             Some(join) => format!(
-                "cannot join {} namespace {} (/linux/namespaces/{})",
+                "cannot join {} namespace {} (/linux/namespaces/{}/path)",
                 join.kind.spec_name(),
                 text(&join.path),
                 join.item
@@ -198,6 +203,17 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
         Step::Pivot => "cannot make the rootfs the root".to_owned(),
         _ => of_process(step, item),
     }
+}
+
+/// The parameters of a file system, one of which may be what it does not like.
+fn options(mount: &MountPlan) -> String {
+    let MountSource::Filesystem { parameters, .. } = &mount.source else { return String::new() };
+    let each = |parameter: &Parameter| match &parameter.value {
+        Some(value) => format!("{}={}", text(&parameter.key), text(value)),
+        None => text(&parameter.key),
+    };
+    let all: Vec<String> = parameters.iter().map(each).collect();
+    if all.is_empty() { String::new() } else { format!(" with {}", all.join(",")) }
 }
 
 fn of_process(step: Step, item: u32) -> String {

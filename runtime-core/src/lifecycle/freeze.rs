@@ -9,7 +9,6 @@ pub(crate) fn pause(container: &Container) -> Result<()> {
     let _lock = container.directory().lock()?;
     match container.status()?.0 {
         Status::Created | Status::Running => Cgroup::open(&container.record()?.cgroup)?.freeze(),
-        Status::Paused => Err(Error::new(ErrorKind::InvalidState, "container paused")),
         _ => Err(Error::new(ErrorKind::InvalidState, "container not running")),
     }
 }

@@ -115,12 +115,17 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
     }
     let status = child.wait().map_err(cannot)?;
     let failure = match (in_time, status.code(), status.signal()) {
-        (false, ..) => format!("{what} ran longer than its timeout"),
+        (false, ..) => format!("{what} ran longer than its timeout{}", seconds(hook)),
         (true, Some(0), _) => return Ok(()),
         (true, Some(code), _) => format!("{what} failed: exit status {code}"),
         (true, None, signal) => format!("{what} was killed by signal {}", signal.unwrap_or(0)),
     };
     Err(Error::new(ErrorKind::Hook, failure + &quote(&mut output)).at(Step::RuntimeHook))
+}
+
+/// ` of 5 s`, for the sentence about it.
+pub(crate) fn seconds(hook: &HookPlan) -> String {
+    hook.timeout.map(|timeout| format!(" of {} s", timeout.as_secs())).unwrap_or_default()
 }
 
 /// Waits for the hook's end or its timeout; false for the timeout.

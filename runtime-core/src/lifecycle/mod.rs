@@ -1,5 +1,6 @@
 //! The verbs of the OCI lifecycle, one a file (runtime-spec runtime.md, "Lifecycle" and "Operations").
 
+mod container_hooks;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod exec;

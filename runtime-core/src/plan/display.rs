@@ -250,7 +250,7 @@ impl Plan {
         }
         lines.add(Step::StartGate, "", "wait for start".to_owned());
         lines.hooks(Step::StartContainerHook, HookKind::StartContainer, &self.hooks.start_container);
-        let args: Vec<_> = process.args.iter().map(|arg| quoted(arg)).collect();
+        let args: Vec<_> = process.args.iter().map(quoted).collect();
         let home = if process.home_from_passwd { ", HOME from /etc/passwd" } else { "" };
         let variables = match process.env.len() {
             1 => "1 variable".to_owned(),
@@ -292,7 +292,7 @@ impl Lines {
 
     fn hooks(&mut self, step: Step, kind: HookKind, hooks: &[HookPlan]) {
         for hook in hooks {
-            let args: Vec<_> = hook.args.iter().map(|arg| quoted(arg)).collect();
+            let args: Vec<_> = hook.args.iter().map(quoted).collect();
             let timeout = hook.timeout.map(|time| format!(", for at most {time:?}")).unwrap_or_default();
             let text = format!("{} hook {}: {}{timeout}", kind.key(), text(&hook.path), args.join(" "));
             self.add(step, format!("/hooks/{}/{}", kind.key(), hook.item), text);

@@ -12,7 +12,7 @@ pub enum Step {
     // The runtime, while the new process waits.
     WriteMaps, OomScore, RuntimeHook,
     // The new process: where it lives.
-    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
+    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
     // The new process: its file system.
     IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
     CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
@@ -33,7 +33,7 @@ impl Step {
         &[
             ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
             WriteMaps, OomScore, RuntimeHook,
-            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Keyring, OpenProc, Sysctl,
+            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
             IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
             CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
             Hostname, Domainname, Stdio,

@@ -108,7 +108,7 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     }
     // As root first: the user may lack a right that the way to the directory needs. As the user after: root may lack
     // one too (a FUSE mount, root squashed).
-    let entered = nix::unistd::chdir(plan.cwd.as_c_str());
+    let entered = enter_directory(&plan.cwd);
     if let Some(label) = &plan.apparmor {
         recorder.at(Step::SecurityLabel)?;
         set_label(label)?;
@@ -116,7 +116,7 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     credentials::assume(plan, recorder)?;
     recorder.at(Step::WorkingDirectory)?;
     if entered.is_err() {
-        nix::unistd::chdir(plan.cwd.as_c_str()).map_err(Failed::from(Call::Chdir))?;
+        enter_directory(&plan.cwd)?;
     }
     check_inside_root()?;
     recorder.at(Step::FindExecutable)?;
@@ -143,6 +143,13 @@ fn set_label(label: &[u8]) -> Result<()> {
     )?;
     let file = sys::openat2(own.as_fd(), c"attr/apparmor/exec", libc::O_WRONLY, 0, sys::RESOLVE_STRICT)?;
     sys::write_all(file.as_fd(), label)
+}
+
+/// Without following `/proc/PID/fd/N` and its like, which lead to wherever some process has a file open.
+fn enter_directory(path: &CStr) -> Result<()> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let directory = sys::openat2(sys::cwd(), path, flags, 0, libc::RESOLVE_NO_MAGICLINKS)?;
+    nix::unistd::fchdir(directory.as_fd()).map_err(Failed::from(Call::Chdir))
 }
 
 /// A working directory that was reached through a leaked fd lies outside of the root (CVE-2024-21626).
@@ -206,10 +213,7 @@ pub(crate) fn execute(program: &Program<'_>, index: usize, recorder: &Recorder) 
 /// regular one, line by line through a small buffer, and no more than a megabyte.
 fn lookup_home(uid: u32, home: &mut Home) -> Result<()> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let root = match sys::openat2(sys::cwd(), c"/", libc::O_PATH, 0, 0) {
-        Ok(root) => root,
-        Err(failed) => return Err(failed),
-    };
+    let root = sys::openat2(sys::cwd(), c"/", libc::O_PATH, 0, 0)?;
     let Ok(file) = sys::openat2(root.as_fd(), c"/etc/passwd", flags, 0, RESOLVE_IN_ROOT) else {
         return Ok(());
     };

@@ -2,6 +2,7 @@
 
 use super::channel::{Word, say, wait_for_go};
 use super::entry::{self, Program};
+use super::init::close_foreign_fds;
 use super::recorder::Recorder;
 use crate::plan::Step;
 use crate::rootfs;
@@ -9,7 +10,7 @@ use crate::sys::{self, Failed, Result};
 use crate::terminal;
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 /// Everything that the process has, laid out before the clone.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Executed<'a> {
     pub(crate) root: Option<BorrowedFd<'a>>,
     pub(crate) session_keyring: Option<&'a CString>,
     pub(crate) console_socket: Option<BorrowedFd<'a>>,
+    /// The fds that it needs to the end, ascending.
+    pub(crate) late_fds: &'a [RawFd],
 }
 
 /// The whole life of the process as far as it is ours; see [`super::init`] for the rules.
@@ -59,6 +62,8 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     }
     entry::connect_stdio(&process.program, slave.as_ref().map(AsFd::as_fd), recorder)?;
     drop(slave);
+    // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
+    close_foreign_fds(process.late_fds)?;
     let index = entry::prepare(&mut process.program, recorder)?;
 
     // Who: the process's user.

@@ -49,11 +49,13 @@ pub(crate) struct Init<'a> {
     pub(crate) console_socket: Option<BorrowedFd<'a>>,
     pub(crate) create_container_hooks: &'a [ChildHook<'a>],
     pub(crate) start_container_hooks: &'a [ChildHook<'a>],
-    /// The state, for the hooks' stdin, and room for what they say.
-    pub(crate) hook_state: Option<BorrowedFd<'a>>,
+    /// The state for the hooks' stdin, before `start` and after, and room for what they say.
+    pub(crate) hook_state: Option<[BorrowedFd<'a>; 2]>,
     pub(crate) hook_output: Option<BorrowedFd<'a>>,
     /// The fds that this process needs, ascending; all others are closed at once.
     pub(crate) needed_fds: &'a [RawFd],
+    /// Those that it needs to the end, likewise.
+    pub(crate) late_fds: &'a [RawFd],
 }
 
 /// The whole life of the process as far as it is ours. It borrows: what is owned would be dropped, and dropping frees
@@ -105,7 +107,9 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
 
     // Where: the container's own file system. What is left is to become its user.
     entry::connect_stdio(&init.program, terminal.as_ref().map(AsFd::as_fd), recorder)?;
-    drop(terminal);
+    drop((terminal, proc));
+    // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
+    close_foreign_fds(init.late_fds)?;
     let index = entry::prepare(&mut init.program, recorder)?;
 
     // Who: the container's user, who holds no privilege that its process will not have.
@@ -161,6 +165,10 @@ fn settle(init: &Init<'_>) -> Result<()> {
     if let Some(proc) = init.host_proc {
         recorder.at(Step::TimeOffsets)?;
         enter_time_namespace(proc, &plan.namespaces.time_offsets)?;
+    }
+    if plan.namespaces.is_new(NamespaceKind::Network) {
+        recorder.at(Step::Loopback)?;
+        sys::bring_up_loopback()?;
     }
     if let Some(name) = &plan.session_keyring {
         recorder.at(Step::Keyring)?;
@@ -299,7 +307,8 @@ fn name_host(plan: &Plan, recorder: &Recorder) -> Result<()> {
 }
 
 fn run_hooks(init: &Init<'_>, step: Step, hooks: &[ChildHook<'_>]) -> Result<()> {
-    let (Some(state), Some(output)) = (init.hook_state, init.hook_output) else { return Ok(()) };
+    let (Some([before, after]), Some(output)) = (init.hook_state, init.hook_output) else { return Ok(()) };
+    let state = if step == Step::StartContainerHook { after } else { before };
     for hook in hooks {
         init.recorder.at_item(step, hook.item())?;
         hook.run(state, output)?;

@@ -72,8 +72,13 @@ impl Mounter<'_> {
                         own.as_fd()
                     }
                 };
-                let make = if sys::fstat(mount)?.is_dir() { Make::Directory } else { Make::File };
+                let is_directory = sys::fstat(mount)?.is_dir();
+                let make = if is_directory { Make::Directory } else { Make::File };
                 let target = resolve::open_or_make(self.root, &plan.target, make)?;
+                if sys::fstat(target.as_fd())?.is_dir() != is_directory {
+                    // The kernel says EINVAL; mount(2) said this, and engines know it.
+                    return Err(Failed::new(Call::MoveMount, Errno::ENOTDIR));
+                }
                 sys::move_mount(mount, target.as_fd())?;
                 Ok(None)
             }

@@ -80,6 +80,7 @@ pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, make: Make) -> Res
     Err(Failed::new(Call::Openat2, Errno::ELOOP))
 }
 
+#[allow(clippy::large_enum_variant)] // on the stack either way; nothing here may allocate
 enum Made {
     All(OwnedFd),
     /// A symbolic link to something that does not exist stood in the way: the path with the link's text in its place.

@@ -36,7 +36,7 @@ calls! {
     PidfdOpen => "pidfd_open", PivotRoot => "pivot_root", Poll => "poll", Prctl => "prctl", Prlimit => "prlimit64",
     Read => "read", Readlinkat => "readlinkat", Recvmsg => "recvmsg", Seccomp => "seccomp", Sendmsg => "sendmsg",
     Setdomainname => "setdomainname", Setgroups => "setgroups", Sethostname => "sethostname", Setns => "setns",
-    Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Sigprocmask => "rt_sigprocmask",
+    Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Socket => "socket", Sigprocmask => "rt_sigprocmask",
     Symlinkat => "symlinkat", Umount => "umount2", Unshare => "unshare", Waitid => "waitid", Write => "write",
     // Checks.
     Injected => "a fault that a test asked for",

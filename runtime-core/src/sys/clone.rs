@@ -54,7 +54,7 @@ pub(crate) fn clone3(
     };
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
+        args.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
     }
     // SAFETY: the size is the struct's own, and the kernel accepts every size since version 0; `pidfd` outlives the
     // call. Without CLONE_VM the child gets its own copy of this stack and of everything else, so nothing is shared.

@@ -30,3 +30,29 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, data: &[u8]) -
     let value = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
     check(Call::Sendmsg, i64::try_from(value).unwrap_or(-1)).map(drop)
 }
+
+/// Brings the loopback device of this network namespace up; `ioctl(socket, SIOCSIFFLAGS, &{"lo", IFF_UP})`,
+/// netdevice(7). The kernel gives it its addresses.
+pub(crate) fn bring_up_loopback() -> Result<()> {
+    // SAFETY: numbers only.
+    let socket = check(
+        Call::Socket,
+        i64::from(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }),
+    )
+    .map(super::files::owned)?;
+    // SAFETY: an ifreq is plain numbers, for which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (room, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *room = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = IFF_UP;
+    // SAFETY: the kernel reads an ifreq.
+    check(
+        Call::Ioctl,
+        i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }),
+    )
+    .map(drop)
+}
+
+/// `IFF_UP`, which fits the field's 16 bits.
+const IFF_UP: libc::c_short = 1;
