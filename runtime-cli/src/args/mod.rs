@@ -161,7 +161,7 @@ commands! {
 #[command(disable_help_flag = true)]
 pub(crate) struct Anything {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<OsString>,
+    pub(crate) words: Vec<OsString>,
 }
 
 /// How one command looks and reads, as clap sees it.

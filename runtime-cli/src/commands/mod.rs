@@ -49,54 +49,56 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         return version::run();
     }
     let Some(command) = cli.command else { return parse::first_screen() };
-    // These need no state directory, and no look at the host.
+    check(&cli.global)?;
+    let name = command.name();
+    // For those that need the state directory and a look at the host.
+    let context = || context(&cli.global, name, log);
     match command {
-        Command::Update(_) => return Err(Failure::unsupported("update")),
-        Command::Events(_) => return Err(Failure::unsupported("events")),
-        Command::Checkpoint(_) => return Err(Failure::unsupported("checkpoint")),
-        Command::Restore(_) => return Err(Failure::unsupported("restore")),
-        Command::Completion(args) => return pages::completion(args.shell),
-        Command::Man(args) => return pages::man(&args.dir),
-        Command::Spec(args) => return spec::run(&args),
-        _ => {}
-    }
-    let context = context(&cli.global, log)?;
-    log.debug(format_args!("{}, containers in {}", command.name(), context.runtime.root().display()));
-    match command {
-        Command::Create(args) => create::run(&context, args),
-        Command::Run(args) => run::run(&context, args),
-        Command::Start(args) => done(context.load(&args.id)?.start()),
-        Command::Kill(args) => kill::run(&context, &args),
-        Command::Delete(args) => delete::run(&context, &args),
-        Command::Exec(args) => exec::run(&context, args).map_err(|failure| failure.code(255)),
-        Command::Pause(args) => done(context.load(&args.id)?.pause()),
-        Command::Resume(args) => done(context.load(&args.id)?.resume()),
-        Command::Ps(args) => ps::run(&context, args),
-        Command::State(args) => state::run(&context, &args.id),
-        Command::List(args) => list::run(&context, &args),
-        Command::Features(_) => features::run(&context),
-        Command::Plan(args) => plan::run(&context, &args),
-        Command::Try(args) => r#try::run(&context, args),
-        Command::TryWatcher(args) => r#try::watch(&context, &args),
-        Command::Update(_)
-        | Command::Events(_)
-        | Command::Checkpoint(_)
-        | Command::Restore(_)
-        | Command::Completion(_)
-        | Command::Man(_)
-        | Command::Spec(_) => unreachable!("these returned above"),
+        Command::Create(args) => create::run(&context()?, args),
+        Command::Start(args) => done(context()?.load(&args.id)?.start()),
+        Command::State(args) => state::run(&context()?, &args.id),
+        Command::Kill(args) => kill::run(&context()?, &args),
+        Command::Delete(args) => delete::run(&context()?, &args),
+        Command::Run(args) => run::run(&context()?, args),
+        Command::Exec(args) => {
+            context().and_then(|context| exec::run(&context, args)).map_err(|failure| failure.code(255))
+        }
+        Command::Pause(args) => done(context()?.load(&args.id)?.pause()),
+        Command::Resume(args) => done(context()?.load(&args.id)?.resume()),
+        Command::Ps(args) => ps::run(&context()?, args),
+        Command::List(args) => list::run(&context()?, &args),
+        Command::Features(_) => features::run(&context()?),
+        Command::Plan(args) => plan::run(&context()?, &args),
+        Command::Try(args) => r#try::run(&context()?, args),
+        Command::TryWatcher(args) => r#try::watch(&context()?, &args),
+        Command::Spec(args) => spec::run(&args),
+        Command::Completion(args) => pages::completion(args.shell),
+        Command::Man(args) => pages::man(&args.dir),
+        Command::Update(args)
+        | Command::Events(args)
+        | Command::Checkpoint(args)
+        | Command::Restore(args) => {
+            log.debug(format_args!("{name} with {:?}", args.words));
+            Err(Failure::unsupported(name))
+        }
     }
 }
 
-fn context<'a>(global: &Global, log: &'a Log) -> Result<Context<'a>, Failure> {
+/// Values of global options that are known but not supported.
+fn check(global: &Global) -> Result<(), Failure> {
     if global.rootless == Rootless::True {
         return Err(Failure::unsupported("--rootless true").hint("use --rootless auto or false"));
     }
     if global.cgroup_manager == Some(CgroupManager::Disabled) {
         return Err(Failure::unsupported("--cgroup-manager disabled").hint("use cgroupfs or systemd"));
     }
+    Ok(())
+}
+
+fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>, Failure> {
     let systemd_cgroup = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
     let runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
+    log.debug(format_args!("{name}, containers in {}", runtime.root().display()));
     Ok(Context { runtime, log, systemd_cgroup })
 }
 
@@ -113,8 +115,8 @@ pub(crate) fn refuse(given: bool, flag: &str) -> Result<(), Failure> {
 }
 
 /// Deletes a container. Hooks that failed after it was gone are warnings: the container is deleted all the same.
-pub(crate) fn remove(container: Container, force: Force, log: &Log) -> Result<(), (Container, Failure)> {
-    let deleted = container.delete(force).map_err(|failed| (failed.container, failed.error.into()))?;
+pub(crate) fn remove(container: Container, force: Force, log: &Log) -> Result<(), Failure> {
+    let deleted = container.delete(force).map_err(|failed| failed.error)?;
     deleted.warnings().iter().for_each(|warning| report::warn(log, &warning.to_string()));
     Ok(())
 }

@@ -40,15 +40,16 @@ pub(crate) fn stay(
         Err(failure) => return Err(undo(container, failure, log)),
     };
     if !keep {
-        remove(container, Force::Yes, log).map_err(|(_, failure)| failure)?;
+        remove(container, Force::Yes, log)?;
     }
     Ok(code)
 }
 
 /// Removes a container that is of no use. The first failure is the one to tell.
 fn undo(container: Container, failure: Failure, log: &Log) -> Failure {
+    let id = container.id().clone();
     match remove(container, Force::Yes, log) {
         Ok(()) => failure,
-        Err((container, more)) => failure.hint(format!("{} is still there: {more}", container.id())),
+        Err(more) => failure.hint(format!("{id} is still there: {more}")),
     }
 }

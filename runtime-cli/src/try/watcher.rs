@@ -59,7 +59,7 @@ pub(crate) fn watch(context: &Context<'_>, args: &args::Watcher) -> Result<u8, F
     // An error ends the wait as the end does.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let removed = match context.runtime.load(&id) {
-        Ok(container) => remove(container, Force::Yes, context.log).map_err(|(_, failure)| failure),
+        Ok(container) => remove(container, Force::Yes, context.log),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),
     };
