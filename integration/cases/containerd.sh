@@ -4,6 +4,7 @@
 containerd() {
   local before
   expect 'containerd starts' 0 '' containerd_up
+  last_passed || return 0
   expect 'run --rm prints its output' 0 '^Hello World$' ctr_run --rm -- echo Hello World
   before=$(cell_inventory)
 

@@ -4,6 +4,7 @@
 docker() {
   local before
   expect 'dockerd starts' 0 '' docker_up
+  last_passed || return 0
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm busybox echo Hello World
   before=$(cell_inventory)
   docker_exit_codes

@@ -27,8 +27,7 @@ cell_pid() { # the host's pid of the cell's first process, if it lives
   pid=$(cat "$(cell_dir)/pid" 2>/dev/null) && [ -d "/proc/$pid" ] && echo "$pid"
 }
 
-# Move the calling process into the cell's cgroups. On v2 its processes sit one level down: the kernel
-# lets a cgroup give controllers to its children only when it holds no process itself.
+# Move the calling process into the cell's cgroups.
 cell_join_cgroups() {
   local cgroup
   for cgroup in $(cell_cgroups); do
@@ -37,12 +36,27 @@ cell_join_cgroups() {
   done
 }
 
+# Pure v2: the kernel lets a cgroup give controllers to its children only when it holds no process
+# itself. So the cell's own processes move one level down, after its namespace has fixed the root.
+cell_delegate() {
+  local cgroup pid controller
+  cgroup=$(cell_cgroups)
+  [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || return 0
+  mkdir "$cgroup/init"
+  while read -r pid <"$cgroup/cgroup.procs"; do # one may end before it can be moved
+    echo "$pid" 2>/dev/null >"$cgroup/init/cgroup.procs" || true
+  done
+  for controller in $(<"$cgroup/cgroup.controllers"); do
+    echo "+$controller" >"$cgroup/cgroup.subtree_control"
+  done
+}
+
 cell_runtime() { # the path of the runtime under test as the cell sees it
   printf '/opt/runtime/%s' "${RECORDER:-$(basename "$RUNTIME")}"
 }
 
 cell_up() {
-  local dir cgroup unshare pid
+  local dir cgroup controller unshare pid
   dir=$(cell_dir)
   ! cell_pid >/dev/null || die "cell $CELL is already up"
   [[ $RUNTIME != */* || -x $RUNTIME ]] || die "no runtime at $RUNTIME: build it first, or set RUNTIME (an absolute path, or runc, or crun)"
@@ -50,6 +64,12 @@ cell_up() {
   [ -z "${CELL_OWNED:-}" ] || echo $$ >"$dir/owner"
   for cgroup in $(cell_cgroups); do
     mkdir -p "$cgroup"
+    # What the host's root does not hand down, the cell cannot have; an init system may refuse to share it.
+    if [ "${cgroup%/*}" = /sys/fs/cgroup ]; then
+      for controller in $(</sys/fs/cgroup/cgroup.controllers); do
+        echo "+$controller" 2>/dev/null >/sys/fs/cgroup/cgroup.subtree_control || true
+      done
+    fi
     # A v1 cpuset is empty, and takes no process, until it is given processors and memory nodes.
     if [ -f "$cgroup/cpuset.cpus" ] && [ -f "$cgroup/cgroup.clone_children" ]; then
       cat "${cgroup%/*}/cpuset.cpus" >"$cgroup/cpuset.cpus"
@@ -68,7 +88,7 @@ cell_up() {
     pid=$(awk '{ print $1 }' "/proc/$unshare/task/$unshare/children" 2>/dev/null) || true
     if [ -n "$pid" ]; then
       echo "$pid" >"$dir/pid"
-      if [ -e "/proc/$pid/root/run/cell-ready" ]; then disown; return; fi
+      if [ -e "/proc/$pid/root/run/cell-ready" ]; then cell_delegate; disown; return; fi
     fi
     [ -d "/proc/$unshare" ] || break
     sleep 0.1
@@ -99,9 +119,13 @@ cell_daemon() { # NAME PROBE COMMAND...
   local name=$1 probe=$2
   shift 2
   # shellcheck disable=SC2016  # expanded by the inner shell
-  cell sh -c 'log=/var/log/$1.log; shift; setsid "$@" >"$log" 2>&1 </dev/null &' daemon "$name" "$@"
-  # shellcheck disable=SC2016
-  if ! cell sh -c 'for _ in $(seq 300); do $1 >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1' wait "$probe"; then
+  if ! cell sh -c 'log=$1 probe=$2; shift 2
+      setsid "$@" >"$log" 2>&1 </dev/null & daemon=$!
+      for _ in $(seq 300); do
+        $probe >/dev/null 2>&1 && exit 0
+        [ -d "/proc/$daemon" ] || exit 1
+        sleep 0.1
+      done; exit 1' daemon "/var/log/$name.log" "$probe" "$@"; then
     cell tail -n 20 "/var/log/$name.log" >&2
     return 1
   fi

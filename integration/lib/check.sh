@@ -6,15 +6,16 @@
 
 PASSED=0 FAILED=0 SKIPPED=0
 CASE=
+PASSED_LAST=
 
 pass() { # NAME SEEN
   local seen=${2//$'\n'/ | }
-  PASSED=$((PASSED + 1))
+  PASSED=$((PASSED + 1)) PASSED_LAST=1
   printf 'ok    %s: %s%s\n' "$CASE" "$1" "${seen:+  [${seen:0:90}]}"
 }
 
 fail() { # NAME WANTED SEEN
-  FAILED=$((FAILED + 1))
+  FAILED=$((FAILED + 1)) PASSED_LAST=
   printf 'FAIL  %s: %s\n      wanted: %s\n' "$CASE" "$1" "$2"
   printf '%s\n' "$3" | tail -n 20 | sed 's/^/      seen:   /'
 }
@@ -26,6 +27,9 @@ skip() { # NAME REASON
   SKIPPED=$((SKIPPED + 1))
   printf 'skip  %s: %s  [%s]\n' "$CASE" "$1" "$2"
 }
+
+# After a check that everything else stands on: last_passed || return 0
+last_passed() { [ -n "$PASSED_LAST" ]; }
 
 expect() { # NAME STATUS REGEX COMMAND...
   local name=$1 status=$2 pattern=$3 got=0 seen
