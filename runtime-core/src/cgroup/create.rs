@@ -66,7 +66,7 @@ pub(super) fn make(
         }
         hand_down_controllers(plan, index, directory, &opened)?;
     } else if directory.controllers.iter().any(|controller| controller == "cpuset") {
-        fill_cpusets(plan, index, directory, &opened)?;
+        fill_cpusets(plan, index, directory, &opened, new)?;
     }
     Ok((opened, new))
 }
@@ -200,6 +200,7 @@ fn fill_cpusets(
     index: usize,
     planned: &CgroupDirectory,
     opened: &Directory,
+    new: bool,
 ) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let is_planned = plan.writes.iter().any(|write| write.directory == index && write.file == file);
@@ -219,7 +220,7 @@ fn fill_cpusets(
         for directory in empty.iter().rev() {
             write_cpuset(directory, file, &value)?;
         }
-        if !is_planned && read_cpuset(opened, file)?.is_empty() {
+        if !is_planned && (new || read_cpuset(opened, file)?.is_empty()) {
             write_cpuset(opened, file, &value)?;
         }
     }

@@ -137,7 +137,7 @@ pub(super) fn enforce(directory: &Directory, rules: &[DeviceRule]) -> Result<()>
         Error::os(format!("cannot {what} the device rules of cgroup {path}"), "bpf", errno)
             .at(Step::LimitCgroup)
     };
-    let cgroup = directory.as_fd();
+    let cgroup = directory.fd().map_err(|errno| failed("set", errno))?;
     let program = compile(rules).ok_or_else(|| {
         let message =
             format!("/linux/resources/devices has more rules than the kernel takes: {}", rules.len());

@@ -1,5 +1,5 @@
-//! One directory of a cgroup hierarchy, held open: whatever happens to its name, every read and write goes to the
-//! cgroup that was meant. Also the walk over the directories below it.
+//! One directory of a cgroup hierarchy. It is opened once, when it is first needed, and then held: whatever happens to
+//! its name, every read and write goes to the same cgroup. Also the walk over the directories below it.
 
 #![forbid(unsafe_code)]
 
@@ -8,10 +8,9 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::CString;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -19,7 +18,7 @@ const DIRECTORY: OFlag =
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    fd: OwnedFd,
+    fd: OnceLock<OwnedFd>,
 }
 
 /// Which call failed on a file, and why.
@@ -39,9 +38,30 @@ fn errno_of(error: &std::io::Error) -> Errno {
 }
 
 impl Directory {
+    /// One that exists, opened now.
     pub(super) fn open(path: &Path) -> nix::Result<Directory> {
-        let fd = nix::fcntl::open(path, DIRECTORY, Mode::empty())?;
-        Ok(Directory { path: path.to_owned(), fd })
+        let directory = Directory::at(path);
+        directory.fd()?;
+        Ok(directory)
+    }
+
+    /// One that may be gone, opened when it is used.
+    pub(super) fn at(path: &Path) -> Directory {
+        Directory { path: path.to_owned(), fd: OnceLock::new() }
+    }
+
+    pub(super) fn fd(&self) -> nix::Result<BorrowedFd<'_>> {
+        if let Some(fd) = self.fd.get() {
+            return Ok(fd.as_fd());
+        }
+        let fd = nix::fcntl::open(&self.path, DIRECTORY, Mode::empty())?;
+        // Another thread's, if that was faster, is as good.
+        Ok(self.fd.get_or_init(|| fd).as_fd())
+    }
+
+    /// [`Directory::fd`] for those who report which call failed.
+    fn opened(&self) -> Result<BorrowedFd<'_>, Failed> {
+        self.fd().map_err(|errno| Failed { call: "open", errno })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -54,11 +74,11 @@ impl Directory {
     }
 
     pub(super) fn open_file(&self, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
-        open_in(self.fd.as_fd(), file, flags)
+        open_in(self.fd()?, file, flags)
     }
 
     pub(super) fn read(&self, file: &str) -> Result<String, Failed> {
-        read_in(self.fd.as_fd(), file)
+        read_in(self.opened()?, file)
     }
 
     /// One write(2): the kernel takes each as one request.
@@ -80,6 +100,11 @@ impl Directory {
     /// out; so is a cgroup that vanishes meanwhile.
     pub(super) fn pids(&self) -> Result<Vec<i32>, Failed> {
         let mut pids = Vec::new();
+        let root = match self.fd() {
+            Ok(root) => root,
+            Err(errno) if is_gone(errno) => return Ok(pids),
+            Err(errno) => return Err(Failed { call: "open", errno }),
+        };
         let mut visit = |directory: BorrowedFd<'_>| {
             // A threaded cgroup has no list (EOPNOTSUPP): its processes stand in that of its domain, which is above.
             let text = match read_in(directory, "cgroup.procs") {
@@ -90,7 +115,7 @@ impl Directory {
             pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
             Ok(())
         };
-        walk(self.fd.as_fd(), &mut visit, &mut |_, _| Ok(()))?;
+        walk(root, &mut visit, &mut |_, _| Ok(()))?;
         Ok(pids)
     }
 
@@ -98,6 +123,7 @@ impl Directory {
     pub(super) fn find(&self, pid: i32) -> Result<Option<OwnedFd>, Failed> {
         let line = pid.to_string();
         let mut found = None;
+        let root = self.opened()?;
         let mut visit = |directory: BorrowedFd<'_>| {
             if found.is_none()
                 && let Ok(text) = read_in(directory, "cgroup.procs")
@@ -110,13 +136,13 @@ impl Directory {
             }
             Ok(())
         };
-        walk(self.fd.as_fd(), &mut visit, &mut |_, _| Ok(()))?;
+        walk(root, &mut visit, &mut |_, _| Ok(()))?;
         Ok(found)
     }
 
     /// Removes the cgroups below it, the deepest first.
     pub(super) fn remove_children(&self) -> Result<(), Failed> {
-        walk(self.fd.as_fd(), &mut |_| Ok(()), &mut |parent, name| match unlinkat(
+        walk(self.opened()?, &mut |_| Ok(()), &mut |parent, name| match unlinkat(
             parent,
             name,
             UnlinkatFlags::RemoveDir,
@@ -128,22 +154,21 @@ impl Directory {
     }
 }
 
-impl AsFd for Directory {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 fn open_in(directory: BorrowedFd<'_>, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(directory, file, flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
 }
 
 fn read_in(directory: BorrowedFd<'_>, file: &str) -> Result<String, Failed> {
     let fd = open_in(directory, file, OFlag::O_RDONLY).map_err(|errno| Failed { call: "open", errno })?;
-    let mut text = String::new();
-    match File::from(fd).read_to_string(&mut text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Failed { call: "read", errno: errno_of(&error) }),
+    let mut bytes = Vec::new();
+    let mut buffer = [0u8; 4096];
+    loop {
+        match nix::unistd::read(&fd, &mut buffer) {
+            Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(length) => bytes.extend_from_slice(&buffer[..length]),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failed { call: "read", errno }),
+        }
     }
 }
 

@@ -227,24 +227,21 @@ impl Cgroup {
         CgroupRecord(record)
     }
 
-    /// The cgroup of a container that was made earlier. Directories that are gone are left out.
+    /// The cgroup of a container that was made earlier. Costs no system call: directories are opened as they are
+    /// needed, and one that is gone has no processes, is not frozen, and is removed already.
     pub(crate) fn open(record: &CgroupRecord) -> Result<Cgroup> {
         let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new() };
         for (controller, path) in &record.0 {
-            if let Some(known) = cgroup.v1.iter_mut().find(|legacy| legacy.directory.path() == path) {
-                known.controllers.push(controller.clone());
-                continue;
+            if !path.is_absolute() {
+                let message = format!("the record of the container is damaged: its cgroup is {path:?}");
+                return Err(Error::new(ErrorKind::System, message));
             }
-            let directory = match Directory::open(path) {
-                Ok(directory) => directory,
-                Err(errno) if is_gone(errno) => continue,
-                Err(errno) => {
-                    return Err(Error::os(format!("cannot open cgroup {}", path.display()), "open", errno));
-                }
-            };
             if controller.is_empty() {
-                cgroup.v2 = Some(directory);
+                cgroup.v2 = Some(Directory::at(path));
+            } else if let Some(known) = cgroup.v1.iter_mut().find(|legacy| legacy.directory.path() == path) {
+                known.controllers.push(controller.clone());
             } else {
+                let directory = Directory::at(path);
                 cgroup.v1.push(Legacy { controllers: vec![controller.clone()], directory });
             }
         }
@@ -428,8 +425,11 @@ fn pids_error(directory: &Directory, failed: Failed) -> Error {
 }
 
 fn duplicate(directory: &Directory) -> Result<OwnedFd> {
-    directory.as_fd().try_clone_to_owned().map_err(|error| {
-        Error::io(format!("cannot keep cgroup {} open", directory.path().display()), "fcntl", &error)
-            .at(Step::MakeCgroup)
+    let path = directory.path().display();
+    let fd = directory.fd().map_err(|errno| {
+        Error::os(format!("cannot open cgroup {path}"), "open", errno).at(Step::MakeCgroup)
+    })?;
+    fd.try_clone_to_owned().map_err(|error| {
+        Error::io(format!("cannot keep cgroup {path} open"), "fcntl", &error).at(Step::MakeCgroup)
     })
 }

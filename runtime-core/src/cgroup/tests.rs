@@ -11,7 +11,7 @@ use oci_spec::runtime as spec;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -236,7 +236,10 @@ fn a_record_finds_the_cgroup_again() {
         fixture.kill_and_reap(child);
         fixture.cgroup.destroy().unwrap();
         let gone = Cgroup::open(&record).unwrap();
-        assert!(gone.record().0.is_empty());
+        assert!(gone.pids().unwrap().is_empty());
+        assert!(!gone.is_frozen().unwrap());
+        gone.kill(libc::SIGTERM).unwrap();
+        gone.thaw().unwrap();
         gone.destroy().unwrap();
     }
 }
@@ -615,5 +618,5 @@ fn device_rules_are_replaced_and_many_are_taken() {
     let mut child = child;
     assert!(child.wait().unwrap().success());
     let directory = fixture.cgroup.leading().unwrap();
-    assert_eq!(crate::sys::bpf::attached_device_programs(directory.as_fd()).unwrap().len(), 1);
+    assert_eq!(crate::sys::bpf::attached_device_programs(directory.fd().unwrap()).unwrap().len(), 1);
 }
