@@ -16,6 +16,7 @@ mod mounts;
 mod namespaces;
 mod outputs;
 mod process;
+mod robustness;
 mod seccomp;
 mod terminal;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         hooks::cases,
         seccomp::cases,
         outputs::cases,
+        robustness::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
