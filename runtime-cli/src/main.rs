@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod console;
 mod foreground;
+mod inherited;
 mod log;
 mod output;
 mod parse;

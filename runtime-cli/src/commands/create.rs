@@ -3,6 +3,7 @@
 use super::{Context, parse_id, refuse};
 use crate::args::{Create, NewContainer};
 use crate::console::console;
+use crate::inherited;
 use crate::report::Failure;
 use husk_core::{Bundle, Created};
 
@@ -14,6 +15,8 @@ pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
 /// `detached`: this program will not stay to serve a terminal.
 pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) -> Result<Created, Failure> {
     refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
+    let listen_fds = inherited::sockets_to_activate();
+    inherited::check(listen_fds.saturating_add(args.preserve_fds))?;
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;
     let terminal = bundle.spec().process().as_ref().and_then(husk_core::spec::Process::terminal);
@@ -21,7 +24,7 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         .create_options()
         .console(console(detached, terminal.unwrap_or(false), args.console_socket)?)
         .preserve_fds(args.preserve_fds)
-        .listen_fds(sockets_to_activate())
+        .listen_fds(listen_fds)
         .no_pivot(args.no_pivot)
         .no_new_keyring(args.no_new_keyring);
     if let Some(path) = args.pid_file {
@@ -30,13 +33,4 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     let created = context.runtime.create(&id, &bundle, &options)?;
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));
     Ok(created)
-}
-
-/// How many sockets a service manager passed to this process: `LISTEN_FDS`, if `LISTEN_PID` means us (sd_listen_fds(3)).
-fn sockets_to_activate() -> u32 {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    match number("LISTEN_PID") {
-        Some(pid) if pid == std::process::id() => number("LISTEN_FDS").unwrap_or(0),
-        _ => 0,
-    }
 }

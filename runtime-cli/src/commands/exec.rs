@@ -4,6 +4,7 @@ use super::{Context, refuse};
 use crate::args::{Exec, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
+use crate::inherited;
 use crate::report::Failure;
 use crate::terminal::own_size;
 use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
@@ -14,6 +15,7 @@ use std::path::Path;
 pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
     refuse(!args.cgroup.is_empty(), "exec --cgroup")?;
     refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
+    inherited::check(args.preserve_fds)?;
     let container = context.load(&args.id_and_command[0])?;
     let process = describe(&container, &args)?;
     let terminal = process.terminal().unwrap_or(false);

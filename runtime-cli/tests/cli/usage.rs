@@ -73,6 +73,15 @@ fn options_may_follow_the_container_and_have_one_dash() {
 }
 
 #[test]
+fn husks_own_files_are_not_passed_on() {
+    let scratch = Scratch::new();
+    // Among the first hundred is the log, in the first place that the caller left free.
+    let line = ["--log", "log", "create", "--preserve-fds", "100", "x"];
+    let run = scratch.husk(&line).failed(1, "descriptor ");
+    assert!(run.stderr.contains(" of 100 to preserve was not given"), "{}", run.stderr);
+}
+
+#[test]
 fn options_of_exec_kill_and_ps_end_at_the_container() {
     let scratch = Scratch::new();
     // Were these read as husk's own, they would be usage errors.
