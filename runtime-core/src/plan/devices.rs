@@ -73,6 +73,10 @@ pub(super) fn plan(
     host: &Host,
     problems: &mut Problems,
 ) -> DevicePlan {
+    if !namespaces.is_new(NamespaceKind::Mount) {
+        // The directory is somebody else's: what is in its `/dev` is what there is.
+        return DevicePlan::default();
+    }
     let bind = namespaces.is_private(NamespaceKind::User) || host.in_user_namespace;
     let linux = Pointer::ROOT.key("linux");
     let list = linux.key("devices");

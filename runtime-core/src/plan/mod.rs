@@ -11,6 +11,7 @@ mod devices;
 mod display;
 mod environment;
 mod hooks;
+mod mount_namespace;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -101,6 +102,7 @@ impl Plan {
         let context = MountContext { bundle, namespaces: &namespaces, cgroup: &cgroup, host };
         let mount_list = spec.mounts().as_deref().unwrap_or_default();
         let mounts = mounts::plan(mount_list, context, &mut problems);
+        mount_namespace::check(spec, linux, &namespaces, &mut problems);
         let listed_devices = linux.devices().as_deref().unwrap_or_default();
         let devices = devices::plan(listed_devices, mount_list, &namespaces, host, &mut problems);
         let masks = mounts::plan_masks(linux, &mut problems);

@@ -186,11 +186,6 @@ pub(super) fn plan(linux: &Linux, problems: &mut Problems) -> NamespacePlan {
         NamespaceKind::Mount => 2,
         _ => 1,
     });
-    if !plan.is_private(NamespaceKind::Mount) {
-        let message =
-            "not supported yet: a container without a mount namespace of its own; add {\"type\": \"mount\"}";
-        problems.add(&list, message);
-    }
     plan_mappings(&mut plan, linux, &at, problems);
     if let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty()) {
         plan_time_offsets(&mut plan, offsets, &at.key("timeOffsets"), problems);
