@@ -18,11 +18,11 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step};
+use crate::sys;
 use directory::{Directory, Failed, is_gone};
 use freezer::Freezer;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -334,21 +334,30 @@ impl Cgroup {
             // A process that v1 has frozen does not even die.
             return self.v1_directory("freezer").map_or(Ok(()), |directory| Freezer::V1(directory).thaw());
         }
-        let frozen = self.freezer().is_ok_and(|freezer| freezer.freeze().is_ok());
-        let sent = self.signal_each(libc::SIGKILL);
-        if frozen {
+        if self.freezer().is_ok_and(|freezer| freezer.freeze().is_ok()) {
+            let sent = self.signal_each(libc::SIGKILL);
             self.freezer()?.thaw()?;
+            return sent;
         }
-        sent
+        // Those who fork while the list is read are in the next one; nobody forks for ever against this.
+        let deadline = Instant::now() + EMPTY_WITHIN;
+        while !self.pids()?.is_empty() && Instant::now() < deadline {
+            self.signal_each(libc::SIGKILL)?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn signal_each(&self, signal: i32) -> Result<()> {
-        let signal = Signal::try_from(signal)
-            .map_err(|_| Error::new(ErrorKind::InvalidInput, format!("there is no signal {signal}")))?;
         for pid in self.pids()? {
-            match kill(Pid::from_raw(pid), signal) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(errno) => return Err(Error::os(format!("cannot signal process {pid}"), "kill", errno)),
+            let sent = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_send_signal(pidfd.as_fd(), signal));
+            match sent {
+                Ok(()) => {}
+                Err(failed) if failed.errno == Errno::ESRCH => {}
+                Err(failed) => {
+                    let what = format!("cannot send signal {signal} to process {pid}");
+                    return Err(Error::os(what, failed.call.name(), failed.errno));
+                }
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::error::ErrorKind;
 use crate::host::{CgroupLayout, Host};
 use crate::options::CreateOptions;
 use crate::plan::{CgroupPlan, Step, plan_cgroup};
+use nix::unistd::Pid;
 use oci_spec::runtime as spec;
 use serde_json::{Value, json};
 use std::fs;
@@ -330,14 +331,15 @@ fn a_limit_that_the_kernel_refuses_is_named() {
     if !can_make_cgroups() {
         return;
     }
-    let plan = plan_at(&layout(), &format!("/{}", name()), &json!({ "cpu": { "cpus": "4000" } }));
+    let plan = plan_at(&layout(), &format!("/{}", name()), &json!({ "cpu": { "quota": 7 } }));
     let cgroup = Cgroup::create(&plan).unwrap();
     let error = cgroup.apply(&plan).unwrap_err();
     cgroup.undo().unwrap();
     assert_eq!(error.step(), Some(Step::LimitCgroup));
     let text = error.to_string();
-    assert!(text.starts_with("cannot write \"4000\" to /sys/fs/cgroup"), "{text}");
-    assert!(text.contains("/cpuset.cpus (/linux/resources/cpu/cpus): write: "), "{text}");
+    assert!(text.starts_with("cannot write \"7"), "{text}");
+    assert!(text.ends_with(" (/linux/resources/cpu/quota): write: Invalid argument (EINVAL)"), "{text}");
+    assert!(text.contains(" to /sys/fs/cgroup/"), "{text}");
 }
 
 #[test]
@@ -365,6 +367,64 @@ fn a_controller_that_is_missing_is_named() {
         "{text}"
     );
     assert!(error.hint().unwrap().contains("cgroup.controllers has only:"), "{error:?}");
+}
+
+#[test]
+fn where_a_controller_was_held_back_is_named() {
+    if !can_make_cgroups() || !matches!(layout(), CgroupLayout::Unified { .. }) {
+        return;
+    }
+    let outer = Fixture::new(&layout(), json!({}));
+    let child = outer.spawn("exec sleep 1000");
+    let path = outer.plan.directories[0].path.strip_prefix("/sys/fs/cgroup").unwrap().display().to_string();
+    let inner = plan_at(&layout(), &format!("/{path}/inner"), &json!({ "memory": { "limit": 100_000_000 } }));
+    let error = Cgroup::create(&inner).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("the memory controller is not available"), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains(&path) && hint.ends_with("it has processes of its own"), "{hint}");
+    outer.kill_and_reap(child);
+}
+
+#[test]
+fn a_further_process_joins_the_first_where_the_container_has_handed_controllers_on() {
+    if !can_make_cgroups() || !matches!(layout(), CgroupLayout::Unified { .. }) {
+        return;
+    }
+    let fixture = Fixture::new(&layout(), json!({ "pids": { "limit": 50 } }));
+    let init = fixture.spawn("exec sleep 1000");
+    let pid = Pid::from_raw(pid_of(&init));
+    let own = &fixture.plan.directories[0].path;
+    let place = |birthplace: Birthplace| {
+        fs::read_link(format!("/proc/self/fd/{}", birthplace.into.unwrap().as_raw_fd())).unwrap()
+    };
+    assert_eq!(place(fixture.cgroup.birthplace_for_exec(pid).unwrap()), *own);
+
+    let nested = own.join("init.scope");
+    fs::create_dir(&nested).unwrap();
+    fs::write(nested.join("cgroup.procs"), init.id().to_string()).unwrap();
+    fs::write(own.join("cgroup.subtree_control"), "+pids").unwrap();
+    let birthplace = fixture.cgroup.birthplace_for_exec(pid).unwrap();
+    let second = spawn_in(&birthplace, "exec sleep 1000");
+    assert_eq!(place(birthplace), nested);
+    assert_eq!(fixture.cgroup.pids().unwrap().len(), 2);
+    fixture.kill_and_reap(second);
+    fixture.kill_and_reap(init);
+}
+
+#[test]
+fn any_signal_can_be_sent() {
+    for layout in layouts() {
+        let fixture = Fixture::new(&layout, json!({}));
+        let mut child = fixture.spawn("exec sleep 1000");
+        // The runtime need not know what there is: 0 only asks, 42 is one of the real-time signals.
+        fixture.cgroup.kill(0).unwrap();
+        let error = fixture.cgroup.kill(1000).unwrap_err();
+        assert_eq!(error.errno(), Some(libc::EINVAL));
+        fixture.cgroup.kill(42).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(42));
+        assert!(!fixture.cgroup.is_frozen().unwrap());
+    }
 }
 
 #[test]
