@@ -11,6 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(every_hierarchy_has_the_container),
         case!(path_is_the_configs),
+        case!(path_with_dots_stays_inside),
         case!(is_removed_with_the_container),
         case!(memory_limit),
         case!(memory_limit_is_enforced),
@@ -76,6 +77,17 @@ fn path_is_the_configs(lab: &Lab) -> Outcome {
     container.up()?;
     for line in container.proc_file("cgroup")?.lines() {
         assert!(line.ends_with(&format!(":{path}")), "{line}");
+    }
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+fn path_with_dots_stays_inside(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/linux/cgroupsPath", json!(format!("../../../../../../tmp/../{}", container.id)));
+    container.up()?;
+    for line in container.proc_file("cgroup")?.lines() {
+        assert!(line.ends_with(&container.id) && !line.contains(".."), "{line}");
     }
     container.force_delete()?.ok();
     container.nothing_left()

@@ -37,7 +37,9 @@ fn one_of_many_creates_wins(lab: &Lab) -> Outcome {
     }
     let mut container = lab.container()?;
     container.config.args(&["/bin/sleep", "1000"]);
-    let racing: Vec<_> = (0..6).map(|_| container.create_with(&[])?.spawn()).collect::<Result<_, Stop>>()?;
+    container.write_config()?;
+    let create = || container.runtime(["create", &container.id])?.current_dir(&container.bundle).spawn();
+    let racing: Vec<_> = (0..6).map(|_| create()).collect::<Result<_, Stop>>()?;
     let mut won = 0;
     for running in racing {
         let finished = running.wait()?;
