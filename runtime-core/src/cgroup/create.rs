@@ -174,21 +174,31 @@ fn hand_down_controllers(
 }
 
 /// Enables for its children all that the cgroup has: at once, or, if one of them is refused, one by one.
+///
+/// A cgroup with processes of its own, the root excepted, is left alone. The kernel would refuse most controllers
+/// (EBUSY), but take `cpu` and `pids` and make the cgroup a threaded one, where no container can live.
 fn enable_all(directory: &Directory, refusals: &mut Vec<(String, PathBuf, Errno)>) {
     const FILE: &str = "cgroup.subtree_control";
     let controllers = directory.read("cgroup.controllers").unwrap_or_default();
     let enabled = directory.read(FILE).unwrap_or_default();
-    let missing: Vec<String> = words(&controllers)
-        .into_iter()
-        .filter(|controller| !words(&enabled).contains(controller))
-        .map(|controller| format!("+{controller}"))
-        .collect();
-    if missing.is_empty() || directory.write(FILE, &missing.join(" ")).is_ok() {
+    let missing: Vec<&str> =
+        words(&controllers).into_iter().filter(|controller| !words(&enabled).contains(controller)).collect();
+    if missing.is_empty() {
         return;
     }
-    for controller in missing {
-        if let Err(failed) = directory.write(FILE, &controller) {
-            refusals.push((controller[1..].to_owned(), directory.path().to_owned(), failed.errno));
+    let mut refuse = |controller: &str, errno| {
+        refusals.push((controller.to_owned(), directory.path().to_owned(), errno));
+    };
+    let is_root = directory.read("cgroup.type").is_err_and(|failed| failed.errno == Errno::ENOENT);
+    if !is_root && directory.read("cgroup.procs").is_ok_and(|pids| !pids.is_empty()) {
+        missing.into_iter().for_each(|controller| refuse(controller, Errno::EBUSY));
+        return;
+    }
+    if directory.write(FILE, &format!("+{}", missing.join(" +"))).is_err() {
+        for controller in missing {
+            if let Err(failed) = directory.write(FILE, &format!("+{controller}")) {
+                refuse(controller, failed.errno);
+            }
         }
     }
 }

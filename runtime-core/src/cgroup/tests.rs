@@ -383,6 +383,12 @@ fn where_a_controller_was_held_back_is_named() {
     assert!(error.to_string().contains("the memory controller is not available"), "{error}");
     let hint = error.hint().unwrap();
     assert!(hint.contains(&path) && hint.ends_with("it has processes of its own"), "{hint}");
+
+    // Without a limit it needs no controller, and what is above keeps its type.
+    let inner = plan_at(&layout(), &format!("/{path}/inner"), &json!({}));
+    let inner = Cgroup::create(&inner).unwrap();
+    assert_eq!(outer.read("", "cgroup.type"), "domain");
+    inner.undo().unwrap();
     outer.kill_and_reap(child);
 }
 
@@ -396,7 +402,8 @@ fn a_further_process_joins_the_first_where_the_container_has_handed_controllers_
     let pid = Pid::from_raw(pid_of(&init));
     let own = &fixture.plan.directories[0].path;
     let place = |birthplace: Birthplace| {
-        fs::read_link(format!("/proc/self/fd/{}", birthplace.into.unwrap().as_raw_fd())).unwrap()
+        let fd = birthplace.into.unwrap();
+        fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap()
     };
     assert_eq!(place(fixture.cgroup.birthplace_for_exec(pid).unwrap()), *own);
 
