@@ -146,7 +146,9 @@ impl Terminal {
         let flags = OFlag::from_bits_truncate(flags) | OFlag::O_NONBLOCK;
         fcntl(&master, FcntlArg::F_SETFL(flags)).map_err(failed)?;
         let own = own_terminal();
-        let raw = own.as_ref().map(RawMode::enter).transpose()?;
+        // Where input comes from elsewhere, Ctrl-C at the terminal remains a signal, which is forwarded.
+        let typed = own.as_ref().filter(|_| isatty(stdin()));
+        let raw = typed.map(RawMode::enter).transpose()?;
         let terminal = Terminal {
             own,
             master: Some(master),
