@@ -6,7 +6,7 @@ use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
 use crate::process::{Position, Recorder, start_gate};
-use crate::state::{Record, Status, find_init};
+use crate::state::{Record, Status};
 use crate::sys;
 
 pub(crate) fn start(container: &Container) -> Result<()> {
@@ -17,7 +17,7 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     let alive = match (status, alive) {
         (Status::Created, Some(alive)) => alive,
         (Status::Running, _) => return wrong("cannot start an already running container".to_owned()),
-        (Status::Stopped, _) => return wrong("cannot start a container that has stopped".to_owned()),
+        (Status::Stopped, _) => return Err(has_stopped(container)),
         (status, _) => return wrong(format!("cannot start a container in the {status} state")),
     };
     let record = container.record()?;
@@ -25,7 +25,7 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     let passed = start_gate::open(directory.as_fd())
         .map_err(|failed| Error::os("cannot open the start gate", failed.call.name(), failed.errno))?;
     if !passed {
-        return wrong("cannot start a container that has stopped".to_owned());
+        return Err(has_stopped(container));
     }
     check_executed(container, &record)?;
     if !record.has_poststart {
@@ -40,12 +40,24 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     })
 }
 
+/// Its init has ended. If that was before anybody started it, what became of it is said.
+fn has_stopped(container: &Container) -> Error {
+    let error = Error::new(ErrorKind::InvalidState, "cannot start a container that has stopped");
+    match container.record().and_then(|record| check_executed(container, &record)) {
+        Ok(()) => error,
+        Err(reason) => match reason.step() {
+            Some(step) => error.followed_by(&format!(": {reason}")).at(step),
+            None => error,
+        },
+    }
+}
+
 /// The gate is empty: the process has executed its program, or has failed to.
 fn check_executed(container: &Container, record: &Record) -> Result<()> {
     let Ok(file) = container.directory().recorder_file(false) else { return Ok(()) };
     let Some(recorder) = Recorder::read(&file) else { return Ok(()) };
     let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
-    if recorder.report().is_none() && (at_exec || find_init(record)?.is_some()) {
+    if recorder.report().is_none() && at_exec {
         return Ok(());
     }
     let plan = container.plan(record)?;
