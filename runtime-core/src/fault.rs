@@ -64,7 +64,7 @@ impl Fault {
             FaultEffect::Kill => {
                 // The first process of a pid namespace is deaf to its own SIGKILL; what abort(3) does at last, an
                 // instruction that nobody may execute, ends it all the same.
-                sys::set_not_dumpable()?;
+                sys::set_dumpable(false)?;
                 std::process::abort()
             }
             FaultEffect::Hang => loop {

@@ -78,15 +78,27 @@ fn internal(what: &'static str) -> impl Fn(Failed) -> Error {
 }
 
 fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>) -> Result<Process> {
-    let (plan, options) = (request.plan, request.options);
     let recorder = directory
         .recorder_file(true)
         .and_then(|file| Recorder::begin(&file))
         .map_err(|error| Error::io("cannot make the flight recorder", "write", &error).at(Step::ClaimId))?;
     #[cfg(feature = "fault-injection")]
-    let recorder = recorder.with_fault(options.fault);
-    recorder.runtime_at(Step::ClaimId)?;
+    let recorder = recorder.with_fault(request.options.fault);
+    assemble(request, directory, undo, &recorder).map_err(|error| match recorder.runtime_step() {
+        Some(step) => error.at(step),
+        None => error,
+    })
+}
 
+/// What the new process reports has its own step; all other failures are those of the runtime's step.
+fn assemble(
+    request: &Request<'_>,
+    directory: &StateDirectory,
+    undo: &mut Undo<'_>,
+    recorder: &Recorder,
+) -> Result<Process> {
+    let (plan, options) = (request.plan, request.options);
+    recorder.runtime_at(Step::ClaimId)?;
     recorder.runtime_at(Step::MakeCgroup)?;
     let cgroup = undo.cgroup.insert(Cgroup::create(&plan.cgroup)?);
     recorder.runtime_at(Step::LimitCgroup)?;
@@ -99,7 +111,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     directory.write_config(request.bundle.config())?;
     directory.write_record(&record)?;
 
-    let mut files = FileSystem::open(plan, request.runtime.host(), &recorder)?;
+    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
@@ -131,7 +143,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     let mut init = Init {
         plan,
         program: Program::new(&plan.process, &mut home, stdio.numbers()),
-        recorder: &recorder,
+        recorder,
         channel: their_channel.as_fd(),
         start: gate.start.as_fd(),
         rootfs: Some(files.rootfs.as_fd()),
@@ -159,7 +171,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
         let targets: Vec<(BorrowedFd<'_>, i32)> =
             joins.iter().map(|(kind, fd)| (fd.as_fd(), kind.clone_flag())).collect();
         let joiner = Joiner {
-            recorder: &recorder,
+            recorder,
             channel: their_channel.as_fd(),
             cgroup_procs: &birthplace.procs,
             targets: &targets,
@@ -179,7 +191,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     let failed = |process: &Newborn, cgroup: &Cgroup| {
         let ended = sys::waitid(process.pidfd.as_fd(), true).ok().flatten();
         let oom_killed = cgroup.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
-        explain(&recorder, Subject { plan: Some(plan), process: &plan.process }, ended, oom_killed)
+        explain(recorder, Subject { plan: Some(plan), process: &plan.process }, ended, oom_killed)
     };
     if two_stages && !process.follow().map_err(internal("cannot follow the new process"))? {
         return Err(failed(process, cgroup));
@@ -229,7 +241,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
     record.init = Some(InitRecord { pid: process.pid, start_time });
     directory.write_record(&record)?;
     if let Some(path) = &options.trace {
-        trace::write(path, &recorder)?;
+        trace::write(path, recorder)?;
     }
     // Last of all, since nothing takes it back.
     if let Some(path) = &options.pid_file {

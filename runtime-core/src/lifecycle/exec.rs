@@ -55,7 +55,8 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let root = container_root(&record, init.pid)?;
     let stdio = PreparedStdio::new(&options.stdio)?;
     recorder.runtime_at(Step::OpenConsole)?;
-    let console = plan.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
+    let console = plan.terminal.map(|_| PreparedConsole::new(&options.console)).transpose();
+    let console = console.map_err(|error| error.at(Step::OpenConsole))?;
     let keyring = record.session_keyring.as_ref().and_then(|name| CString::new(name.as_str()).ok());
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
 

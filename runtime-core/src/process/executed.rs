@@ -44,7 +44,7 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
         sys::setresgid(0)?;
         sys::setresuid(0)?;
     }
-    sys::set_not_dumpable()?;
+    sys::set_dumpable(false)?;
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if let Some(name) = process.session_keyring {
         recorder.at(Step::Keyring)?;

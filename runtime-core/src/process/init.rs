@@ -87,7 +87,7 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
         become_root(plan)?;
     }
     // From here on nobody in the container can look into this process (CVE-2016-9962).
-    sys::set_not_dumpable()?;
+    sys::set_dumpable(false)?;
 
     // Who: root of the user namespace, with every capability in it.
     settle(init)?;
@@ -164,7 +164,13 @@ fn settle(init: &Init<'_>) -> Result<()> {
     }
     if let Some(proc) = init.host_proc {
         recorder.at(Step::TimeOffsets)?;
-        enter_time_namespace(proc, &plan.namespaces.time_offsets)?;
+        // While a process is not dumpable its files in /proc belong to the host's root, which root of a user
+        // namespace is not. In a new one there is nobody who could look into this process meanwhile.
+        let is_alone = plan.namespaces.is_new(NamespaceKind::User);
+        sys::set_dumpable(is_alone)?;
+        let entered = enter_time_namespace(proc, &plan.namespaces.time_offsets);
+        sys::set_dumpable(false)?;
+        entered?;
     }
     if plan.namespaces.is_new(NamespaceKind::Network) {
         recorder.at(Step::Loopback)?;

@@ -51,7 +51,7 @@ pub(crate) fn run(joiner: &Joiner<'_>, then: impl FnOnce() -> i32) -> i32 {
 fn enter(joiner: &Joiner<'_>) -> Result<()> {
     close_foreign_fds(joiner.needed_fds)?;
     // Before the first namespace: nobody in there can look into this process (CVE-2016-9962).
-    sys::set_not_dumpable()?;
+    sys::set_dumpable(false)?;
     joiner.recorder.at(Step::EnterCgroup)?;
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;

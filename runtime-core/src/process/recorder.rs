@@ -163,6 +163,11 @@ impl Recorder {
             .store(1 << 63 | u64::from(failed.call as u16) << 32 | u64::from(number), Ordering::Release);
     }
 
+    /// The step that the runtime is in.
+    pub(crate) fn runtime_step(&self) -> Option<Step> {
+        Position::unpack(self.slot(SLOT_RUNTIME).load(Ordering::Acquire)).map(|position| position.step)
+    }
+
     /// Where the new process was last seen.
     pub(crate) fn position(&self) -> Option<Position> {
         Position::unpack(self.slot(SLOT_INIT).load(Ordering::Acquire))

@@ -83,9 +83,9 @@ pub(crate) fn set_no_new_privs() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
 
-/// Bars others from tracing this process and from reading its `/proc` entries; `PR_SET_DUMPABLE`.
-pub(crate) fn set_not_dumpable() -> Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop)
+/// Whether others of the same user may trace this process and read its `/proc` entries; `PR_SET_DUMPABLE`.
+pub(crate) fn set_dumpable(yes: bool) -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, u64::from(yes), 0).map(drop)
 }
 
 /// The name that `ps` shows, at most 15 bytes; `PR_SET_NAME`.

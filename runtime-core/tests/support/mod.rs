@@ -82,13 +82,14 @@ impl Lab {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let lab = Lab::at(std::env::temp_dir().join(format!("husk-lab-{}-{number}", token())));
         let root = lab.rootfs();
-        for directory in ["bin", "etc", "dev", "proc", "sys", "tmp", "work", "mnt"] {
+        for directory in ["bin", "etc", "dev", "proc", "sys", "tmp", "work", "mnt/bound", "mnt/overlay"] {
             fs::create_dir_all(root.join(directory)).expect("make the rootfs");
         }
         fs::copy(busybox().expect("busybox"), root.join("bin/busybox")).expect("copy busybox");
         for applet in APPLETS {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("link an applet");
         }
+        fs::write(root.join("mnt/single"), "").expect("make a mount point");
         fs::write(
             root.join("etc/passwd"),
             "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
