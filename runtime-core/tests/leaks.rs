@@ -15,7 +15,7 @@ use husk_core::{
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Lab, configs, id};
@@ -57,37 +57,35 @@ fn main() {
     ]);
 }
 
-/// Everything that must not change.
-#[derive(Debug, PartialEq)]
+/// Everything that must not change, each fact a line.
+#[derive(Debug)]
 struct Snapshot {
-    mounts: Vec<String>,
-    processes: BTreeSet<String>,
-    cgroups: BTreeSet<PathBuf>,
-    files: BTreeSet<String>,
-    fds: BTreeSet<String>,
-    caller: Vec<String>,
+    facts: BTreeSet<String>,
 }
 
 impl Snapshot {
     fn take(lab: &Lab) -> Snapshot {
-        Snapshot {
-            mounts: lines("/proc/self/mountinfo"),
-            processes: processes(),
-            cgroups: cgroups(),
-            files: files(lab.path()),
-            fds: fds(),
-            caller: caller(),
-        }
+        let mut facts = BTreeSet::new();
+        let mut add =
+            |kind: &str, found: Vec<String>| facts.extend(found.iter().map(|fact| format!("{kind}: {fact}")));
+        add("mount", lines("/proc/self/mountinfo"));
+        add("process", processes());
+        add("cgroup", cgroups());
+        add("file", files(lab.path()));
+        add("fd", fds());
+        add("caller", caller());
+        Snapshot { facts }
     }
 
+    #[track_caller]
     fn assert_same(&self, lab: &Lab, after: &str) {
         let now = Snapshot::take(lab);
-        assert_eq!(self.mounts, now.mounts, "mounts after {after}");
-        assert_eq!(self.processes, now.processes, "processes after {after}");
-        assert_eq!(self.cgroups, now.cgroups, "cgroups after {after}");
-        assert_eq!(self.files, now.files, "files after {after}");
-        assert_eq!(self.fds, now.fds, "fds after {after}");
-        assert_eq!(self.caller, now.caller, "the caller after {after}");
+        let changes: Vec<String> = self
+            .facts
+            .symmetric_difference(&now.facts)
+            .map(|fact| format!("{} {fact}", if self.facts.contains(fact) { "-" } else { "+" }))
+            .collect();
+        assert!(changes.is_empty(), "after {after}:\n{}", changes.join("\n"));
     }
 }
 
@@ -101,38 +99,38 @@ fn names(directory: &Path) -> Vec<std::fs::DirEntry> {
     entries.filter_map(Result::ok).collect()
 }
 
-fn processes() -> BTreeSet<String> {
-    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+fn processes() -> Vec<String> {
     let is_pid = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
     names(Path::new("/proc")).into_iter().filter_map(name).filter(is_pid).collect()
 }
 
 /// Those of these tests, in every hierarchy.
-fn cgroups() -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for top in configs::cgroup_directories() {
-        found.extend(names(&top).iter().map(std::fs::DirEntry::path));
-        found.insert(top);
-    }
-    found
+fn cgroups() -> Vec<String> {
+    configs::cgroup_directories()
+        .iter()
+        .flat_map(|top| files(top))
+        .filter(|line| line.ends_with("directory"))
+        .collect()
 }
 
-fn files(directory: &Path) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+fn files(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
     for entry in names(directory) {
         let kind = entry.file_type().expect("a type");
-        found.insert(format!("{} {kind:?}", entry.path().display()));
+        let path = entry.path();
+        let word = if kind.is_dir() { "directory" } else { "file" };
+        found.push(format!("{} {word}", path.display()));
         if kind.is_dir() {
-            found.extend(files(&entry.path()));
+            found.extend(files(&path));
         }
     }
     found
 }
 
-fn fds() -> BTreeSet<String> {
-    let target = |entry: &std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
+fn fds() -> Vec<String> {
     let show = |entry: std::fs::DirEntry| {
-        let target = target(&entry)?;
+        let target = std::fs::read_link(entry.path()).ok()?;
         // The fd of this listing itself.
         (!target.starts_with("/proc"))
             .then(|| format!("{} {}", entry.file_name().display(), target.display()))
@@ -486,7 +484,7 @@ fn real_faults_leave_nothing() {
         ),
         (
             "a file system that does not exist",
-            |c| c["mounts"][9]["type"] = "nosuchfs".into(),
+            |c| c["mounts"][3]["type"] = "nosuchfs".into(),
             same,
             Step::Mount,
             "nosuchfs",

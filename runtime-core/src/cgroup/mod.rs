@@ -65,6 +65,22 @@ pub(crate) struct Birthplace {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+impl CgroupRecord {
+    /// Of a cgroup that is going to be made.
+    pub(crate) fn planned(plan: &CgroupPlan) -> CgroupRecord {
+        let mut record = BTreeMap::new();
+        for planned in &plan.directories {
+            if planned.is_v2() {
+                record.insert(String::new(), planned.path.clone());
+            }
+            for controller in &planned.controllers {
+                record.insert(controller.clone(), planned.path.clone());
+            }
+        }
+        CgroupRecord(record)
+    }
+}
+
 impl Cgroup {
     /// Makes the directories. A failure leaves none behind that was not there before.
     pub(crate) fn create(plan: &CgroupPlan) -> Result<Cgroup> {
@@ -396,6 +412,13 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    /// Removes its directories as far as they are empty: they may be somebody else's.
+    pub(crate) fn remove_unused(&self) {
+        for directory in self.directories() {
+            let _ = std::fs::remove_dir(directory.path());
+        }
     }
 
     fn remove_error(&self, directory: &Directory, errno: Errno) -> Error {

@@ -8,7 +8,7 @@ use super::hooks;
 use super::prepare::{FileSystem, check_preserved, open_joins, write_proc};
 use super::undo::Undo;
 use crate::bundle::Bundle;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::container::{Container, Created};
 use crate::credentials::limits;
 use crate::error::{Error, Result};
@@ -99,19 +99,19 @@ fn assemble(
 ) -> Result<Process> {
     let (plan, options) = (request.plan, request.options);
     recorder.runtime_at(Step::ClaimId)?;
+    // From here on a crash leaves a record that says what there is to remove.
+    recorder.runtime_at(Step::WriteRecord)?;
+    let mut record = new_record(request);
+    directory.write_config(request.bundle.config())?;
+    directory.write_record(&record)?;
+
+    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
     recorder.runtime_at(Step::MakeCgroup)?;
     let cgroup = undo.cgroup.insert(Cgroup::create(&plan.cgroup)?);
     recorder.runtime_at(Step::LimitCgroup)?;
     cgroup.apply(&plan.cgroup)?;
     let birthplace = cgroup.birthplace()?;
 
-    // From here on a crash leaves a record that says what there is to remove.
-    recorder.runtime_at(Step::WriteRecord)?;
-    let mut record = new_record(request, cgroup);
-    directory.write_config(request.bundle.config())?;
-    directory.write_record(&record)?;
-
-    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
@@ -238,6 +238,7 @@ fn assemble(
     };
     recorder.runtime_at(Step::WriteRecord)?;
     let (start_time, _) = start_time(process.pid).unwrap_or((0, true));
+    record.cgroup = cgroup.record();
     record.init = Some(InitRecord { pid: process.pid, start_time });
     directory.write_record(&record)?;
     if let Some(path) = &options.trace {
@@ -256,7 +257,7 @@ fn assemble(
     Ok(Process::new(process.pid, process.pidfd, terminal))
 }
 
-fn new_record(request: &Request<'_>, cgroup: &Cgroup) -> Record {
+fn new_record(request: &Request<'_>) -> Record {
     let plan = request.plan;
     let kinds = NamespaceKind::ALL.into_iter().filter(|&kind| plan.namespaces.is_private(kind));
     let text = |text: &std::ffi::CString| text.to_string_lossy().into_owned();
@@ -267,7 +268,7 @@ fn new_record(request: &Request<'_>, cgroup: &Cgroup) -> Record {
         created: now(),
         owner: request.runtime.host().euid,
         annotations: request.annotations.clone(),
-        cgroup: cgroup.record(),
+        cgroup: CgroupRecord::planned(&plan.cgroup),
         namespaces: kinds.map(|kind| kind.spec_name().to_owned()).collect(),
         chrooted: plan.rootfs.no_pivot || !plan.namespaces.is_new(NamespaceKind::Mount),
         session_keyring: plan.session_keyring.as_ref().map(text),

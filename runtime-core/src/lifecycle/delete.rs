@@ -4,8 +4,9 @@ use super::hooks;
 use crate::cgroup::Cgroup;
 use crate::container::{Container, Deleted, Force};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::HookKind;
-use crate::state::{Record, Status};
+use crate::plan::{HookKind, Step};
+use crate::process::Recorder;
+use crate::state::{Record, StateDirectory, Status};
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -35,6 +36,11 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
         .with_hint("husk kill ID KILL ends it; delete --force does both"));
     }
     let cgroup = Cgroup::open(&record.cgroup)?;
+    if record.init.is_none() && !has_own_cgroup(directory) {
+        cgroup.remove_unused();
+        directory.remove()?;
+        return Ok(Deleted { warnings: Vec::new() });
+    }
     // Whoever is left, in a pid namespace that was shared for example, and whoever is frozen.
     cgroup.kill(libc::SIGKILL)?;
     if let Some(init) = alive {
@@ -48,6 +54,12 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
     let last_hooks = container.poststop_hooks(&record);
     directory.remove()?;
     Ok(Deleted { warnings: run_last_hooks(&record, last_hooks) })
+}
+
+/// Whether its runtime came far enough to have made the cgroup, and to have seen that nobody else uses it.
+fn has_own_cgroup(directory: &StateDirectory) -> bool {
+    let recorder = directory.recorder_file(false).ok().and_then(|file| Recorder::read(&file));
+    recorder.is_some_and(|recorder| recorder.times().iter().any(|&(step, _)| step == Step::LimitCgroup))
 }
 
 /// The container is gone whatever these do: a failure is a warning, and the next one runs.

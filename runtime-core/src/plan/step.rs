@@ -8,7 +8,7 @@
 #[rustfmt::skip]
 pub enum Step {
     // The runtime, before the clone.
-    ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
+    ClaimId, WriteRecord, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, Clone,
     // The runtime, while the new process waits.
     WriteMaps, OomScore, RuntimeHook,
     // The new process: where it lives.
@@ -31,7 +31,7 @@ impl Step {
     pub const ALL: &'static [Step] = {
         use Step::*;
         &[
-            ClaimId, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, WriteRecord, Clone,
+            ClaimId, WriteRecord, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, Clone,
             WriteMaps, OomScore, RuntimeHook,
             EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
             IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
