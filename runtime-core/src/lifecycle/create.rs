@@ -105,13 +105,14 @@ fn assemble(
     directory.write_config(request.bundle.config())?;
     directory.write_record(&record)?;
 
-    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
     recorder.runtime_at(Step::MakeCgroup)?;
     let cgroup = undo.cgroup.insert(Cgroup::create(&plan.cgroup)?);
     recorder.runtime_at(Step::LimitCgroup)?;
     cgroup.apply(&plan.cgroup)?;
     let birthplace = cgroup.birthplace()?;
 
+    // After the cgroup, whose directories may be among the bind sources.
+    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;

@@ -8,7 +8,7 @@
 #[rustfmt::skip]
 pub enum Step {
     // The runtime, before the clone.
-    ClaimId, WriteRecord, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, Clone,
+    ClaimId, WriteRecord, MakeCgroup, LimitCgroup, OpenRootfs, OpenSource, OpenConsole, Clone,
     // The runtime, while the new process waits.
     WriteMaps, OomScore, RuntimeHook,
     // The new process: where it lives.
@@ -31,7 +31,7 @@ impl Step {
     pub const ALL: &'static [Step] = {
         use Step::*;
         &[
-            ClaimId, WriteRecord, OpenRootfs, OpenSource, MakeCgroup, LimitCgroup, OpenConsole, Clone,
+            ClaimId, WriteRecord, MakeCgroup, LimitCgroup, OpenRootfs, OpenSource, OpenConsole, Clone,
             WriteMaps, OomScore, RuntimeHook,
             EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
             IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
