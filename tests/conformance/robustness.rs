@@ -89,7 +89,8 @@ fn runtime_killed_in_create(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     let reached = container.directory.join("reached");
     let script = format!("echo x > {}; exec sleep 1000", reached.display());
-    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script, container.id]});
+    let hook =
+        json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": [format!("ID={}", container.id)]});
     container.config.put("/hooks/createRuntime", json!([hook]));
     let running = container.create_with(&[])?.spawn()?;
     eventually("the hook", || Ok(reached.exists()))?;

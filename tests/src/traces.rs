@@ -1,8 +1,8 @@
 //! What the host still shows of a container: processes, mounts, cgroups, files.
 //!
 //! Other containers come and go on the same machine while a test runs, so nothing here compares the whole
-//! host: a container is found by its id, which is unique and stands in its cgroup, in its bundle's path and
-//! in the command line of each runtime process that serves it.
+//! host: a container is found by its id, which is unique and stands in its cgroup, in its bundle's path, and
+//! in the command line, the environment or the directory of each process that serves it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,8 @@ fn mounted_below(directory: &Path) -> Vec<PathBuf> {
     places.filter(|place| place.starts_with(directory)).collect()
 }
 
-/// Processes that are in a cgroup of the container, or whose command line names it, and that are not zombies.
+/// Processes that are in a cgroup of the container, or whose command line, environment or directory names it,
+/// and that are not zombies.
 pub fn processes(id: &str) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
@@ -72,11 +73,17 @@ pub fn processes(id: &str) -> Vec<Pid> {
 }
 
 fn is_of(pid: Pid, id: &str) -> bool {
-    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    if !cgroup.contains(id) && !command_line(pid).contains(id) {
+    let file = |name: &str| format!("/proc/{pid}/{name}");
+    let contains = |name: &str| {
+        let bytes = fs::read(file(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(id)
+    };
+    // A hook is in no cgroup of the container, but starts in the bundle, or is given the id by the test.
+    let starts_there = || fs::read_link(file("cwd")).is_ok_and(|path| path.to_string_lossy().contains(id));
+    if !contains("cgroup") && !contains("cmdline") && !starts_there() && !contains("environ") {
         return false;
     }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = fs::read_to_string(file("stat")).unwrap_or_default();
     // The state is the first field after the parenthesised name.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
