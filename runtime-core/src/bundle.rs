@@ -91,21 +91,28 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
 
 /// Bytes to a spec. What is no JSON at all is named by line and column, a value of the wrong kind by its pointer.
 pub(crate) fn parse(config: &[u8]) -> Result<Spec> {
-    let mut deserializer = serde_json::Deserializer::from_slice(config);
-    let spec: Spec = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        Error::problems_found(vec![explained(pointer, error.inner())])
-    })?;
-    deserializer.end().map_err(|error| Error::problems_found(vec![explained(String::new(), &error)]))?;
+    let spec = serde_json::from_slice(config).map_err(|_| misread(config))?;
     check_raw(config)?;
     Ok(spec)
 }
 
-/// What the types of the spec cannot say. Both are rare, so the bytes are looked at first.
+/// What is wrong with bytes that are no spec. To follow the path to every value takes time, so only who fails does.
+fn misread(config: &[u8]) -> Error {
+    let mut deserializer = serde_json::Deserializer::from_slice(config);
+    let problem = match serde_path_to_error::deserialize::<_, Spec>(&mut deserializer) {
+        Err(error) => explained(pointer(error.path()), error.inner()),
+        Ok(_) => match deserializer.end() {
+            Err(error) => explained(String::new(), &error),
+            Ok(()) => Problem { pointer: String::new(), message: "cannot be read".to_owned() },
+        },
+    };
+    Error::problems_found(vec![problem])
+}
+
+/// What the types of the spec cannot say. Both are rare, so the text is looked at first.
 fn check_raw(config: &[u8]) -> Result<()> {
-    let contains = |needle: &[u8]| config.windows(needle.len()).any(|window| window == needle);
-    let (nul, freebsd) = (contains(b"\\u0000"), contains(b"\"freebsd\""));
-    if !nul && !freebsd {
+    let contains = |text: &str| std::str::from_utf8(config).is_ok_and(|config| config.contains(text));
+    if !contains(r"\u0000") && !contains(r#""freebsd""#) {
         return Ok(());
     }
     let value: serde_json::Value = serde_json::from_slice(config)

@@ -5,6 +5,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
 use procfs::process::MountInfo;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How cgroups are mounted.
@@ -111,8 +113,15 @@ impl Host {
 /// From linux/magic.h; nix does not have it.
 const SELINUX_MAGIC: FsType = FsType(0xf97c_ff8c);
 
+/// The files of procfs do not tell their size: with some room from the start, one read(2) gets most of them.
+const USUAL_LENGTH: usize = 4096;
+
 fn read(path: &str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::io(format!("cannot read {path}"), "read", &error))
+    let mut text = String::with_capacity(USUAL_LENGTH);
+    File::open(path)
+        .and_then(|mut file| file.read_to_string(&mut text))
+        .map_err(|error| Error::io(format!("cannot read {path}"), "read", &error))?;
+    Ok(text)
 }
 
 fn kernel_version() -> Result<(u32, u32)> {
@@ -167,9 +176,11 @@ fn cgroup_layout(own: &str) -> Result<CgroupLayout> {
         return Ok(CgroupLayout::Unified { mountpoint: usual.to_owned() });
     }
     let failed = |error| Error::new(ErrorKind::System, format!("cannot read /proc/self/mountinfo: {error}"));
-    let mounts =
-        procfs::process::Process::myself().and_then(|process| process.mountinfo()).map_err(failed)?;
-    Ok(layout_of(&mounts.0, own))
+    let table = read("/proc/self/mountinfo")?;
+    let of_cgroups = table.lines().filter(|line| line.contains(" - cgroup"));
+    let mounts: Vec<MountInfo> =
+        of_cgroups.map(MountInfo::from_line).collect::<Result<_, _>>().map_err(failed)?;
+    Ok(layout_of(&mounts, own))
 }
 
 fn layout_of(mounts: &[MountInfo], own: &str) -> CgroupLayout {
@@ -211,4 +222,68 @@ fn hierarchy(mount: &MountInfo, line: &str) -> Option<Hierarchy> {
         controllers: names.split(',').map(str::to_owned).collect(),
         own_cgroup: if below_root.is_empty() { "/".to_owned() } else { below_root.to_owned() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str =
+        "4:memory:/slice/mine\n3:cpu,cpuacct:/\n2:pids:/\n1:name=systemd:/slice/mine\n0::/slice/mine\n";
+
+    fn layout(mountinfo: &str) -> CgroupLayout {
+        let mounts: Vec<MountInfo> =
+            mountinfo.lines().map(|line| MountInfo::from_line(line).expect("a line of mountinfo")).collect();
+        layout_of(&mounts, OWN)
+    }
+
+    #[test]
+    fn hierarchies_are_those_of_the_own_cgroups() {
+        let layout = layout(
+            "1 0 0:1 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+             2 0 0:2 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+             3 0 0:3 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+             4 0 0:4 /slice /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+             5 0 0:4 / /elsewhere rw - cgroup cgroup rw,memory\n\
+             6 0 0:6 / /sys/fs/cgroup/other rw - cgroup cgroup rw,name=other\n",
+        );
+        let CgroupLayout::Hybrid { hierarchies, unified } = layout else { panic!("{layout:?}") };
+        assert_eq!(unified.as_deref(), Some(Path::new("/sys/fs/cgroup/unified")));
+        let found: Vec<_> = hierarchies
+            .iter()
+            .map(|h| (h.mountpoint.to_str().unwrap(), h.controllers.join(","), h.own_cgroup.as_str()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("/sys/fs/cgroup/systemd", "name=systemd".to_owned(), "/slice/mine"),
+                ("/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct".to_owned(), "/"),
+                // Mounted from /slice on: the place in what is mounted is what counts.
+                ("/sys/fs/cgroup/memory", "memory".to_owned(), "/mine"),
+            ]
+        );
+    }
+
+    #[test]
+    fn cgroup_v2_may_be_mounted_elsewhere() {
+        let unified = CgroupLayout::Unified { mountpoint: PathBuf::from("/cg") };
+        assert_eq!(layout("1 0 0:1 / /cg rw - cgroup2 none rw\n"), unified);
+        assert_eq!(layout("1 0 0:1 / /tmp rw - tmpfs none rw\n"), CgroupLayout::None);
+    }
+
+    #[test]
+    fn only_the_initial_user_namespace_maps_all_ids_to_themselves() {
+        assert!(is_identity_map("         0          0 4294967295\n"));
+        assert!(!is_identity_map("         0       1000          1\n"));
+        assert!(!is_identity_map("0 0 4294967294\n4294967294 4294967294 1\n"));
+    }
+
+    #[test]
+    fn this_machine_can_be_looked_at() {
+        let host = Host::probe().expect("this kernel is new enough");
+        assert_eq!(host.euid, nix::unistd::geteuid().as_raw());
+        assert!(host.kernel >= OLDEST_KERNEL);
+        assert!((37..64).contains(&host.last_capability));
+        assert!(!host.privileged || host.euid == 0 || !host.in_user_namespace);
+    }
 }

@@ -153,3 +153,35 @@ fn edits_have_the_expected_effects() {
     }
     assert!(different.is_empty(), "different from what is expected:\n{}", different.join("\n"));
 }
+
+/// What `runc spec` writes, but for what changed between its versions, and for the host name.
+#[test]
+fn the_default_config_is_that_of_runc() {
+    for (rootless, theirs) in
+        [(false, include_str!("plan/runc_1_1.json")), (true, include_str!("plan/runc_1_1_rootless.json"))]
+    {
+        let mut theirs: Value = serde_json::from_str(theirs).expect("a config");
+        let mut ours = serde_json::to_value(husk_core::default_spec(rootless)).expect("JSON");
+        for config in [&mut ours, &mut theirs] {
+            config["ociVersion"].take();
+            config["hostname"].take();
+            // Newer ones ask for no ambient capabilities.
+            config["process"]["capabilities"].as_object_mut().expect("capabilities").remove("ambient");
+            for set in config["process"]["capabilities"].as_object_mut().expect("capabilities").values_mut() {
+                set.as_array_mut().expect("a list").sort_by_key(Value::to_string);
+            }
+            let linux = config["linux"].as_object_mut().expect("linux");
+            for key in ["uidMappings", "gidMappings"] {
+                if let Some(list) = linux.get_mut(key) {
+                    list[0]["hostID"].take();
+                }
+            }
+            // Only where cgroup v2 is mounted.
+            linux["namespaces"]
+                .as_array_mut()
+                .expect("a list")
+                .retain(|namespace| namespace["type"] != "cgroup");
+        }
+        assert_eq!(ours, theirs, "rootless: {rootless}");
+    }
+}

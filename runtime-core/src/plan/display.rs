@@ -86,10 +86,15 @@ impl Plan {
         let maps = [("uid", &self.namespaces.uid_mappings), ("gid", &self.namespaces.gid_mappings)];
         for (kind, mappings) in maps {
             for (index, mapping) in mappings.iter().enumerate() {
-                let (inside, outside, count) = (mapping.inside, mapping.outside, mapping.count);
-                let text = format!(
-                    "{count} {kind}s from {inside} in the container are those from {outside} outside"
-                );
+                let (inside, outside, more) = (mapping.inside, mapping.outside, mapping.count - 1);
+                let text = match more {
+                    0 => format!("{kind} {inside} is {outside} outside"),
+                    _ => format!(
+                        "{kind}s {inside} to {} are {outside} to {} outside",
+                        inside + more,
+                        outside + more
+                    ),
+                };
                 lines.add(Step::WriteMaps, format!("/linux/{kind}Mappings/{index}"), text);
             }
         }

@@ -108,8 +108,8 @@ fn plan_one(
             args.iter().enumerate().map(|(i, arg)| problems.text(&place.item(i), arg.as_str())).collect()
         }
     };
-    let env = match hook.env() {
-        None => default_env.to_vec(),
+    let env = match hook.env().as_deref() {
+        None | Some([]) => default_env.to_vec(),
         Some(env) => super::environment::plan(env, &place.key("env"), problems),
     };
     let timeout = hook.timeout().and_then(|seconds| match u64::try_from(seconds) {
