@@ -5,15 +5,19 @@ podman() {
   local before
   expect 'podman is set up' 0 '' podman_up
   last_passed || return 0
-  expect 'podman run --rm' 0 '^Hello World$' cell podman run --rm "$IMAGE" echo Hello World
+  if cell_has_nat; then
+    expect 'podman run --rm, on the bridge network' 0 '^Hello World$' cell podman run --rm "$IMAGE" echo Hello World
+  else
+    skip 'podman run --rm, on the bridge network' 'this kernel cannot translate addresses'
+  fi
   before=$(cell_inventory)
   podman_one_shot
   podman_lifecycle
   buildah_build
   expect 'no container is left' 0 '^$' cell podman ps -aq
   # Podman makes these itself and keeps them: the parent of its cgroups, a pod's cgroup in the
-  # hierarchies without a controller, and the directory of network namespaces.
-  expect_same 'nothing is left of any' "$before" '^cgroup .*/libpod_parent(/[0-9a-f]{64})?$|^mount /run/netns$'
+  # v1 hierarchies without a controller, conmon's on v2, and the directory of network namespaces.
+  expect_same 'nothing is left of any' "$before" '^cgroup .*/libpod_parent(/[0-9a-f]{64}|/conmon)?$|^mount /run/netns$'
 }
 
 podman_run() { cell podman run --rm --network none "$@"; }
@@ -42,7 +46,7 @@ podman_one_shot() {
   fi
   expect '--umask' 0 '^0077$' podman_run --umask 0077 "$IMAGE" sh -c umask
   expect '--init' 0 '^(catatonit|podman-init)$' podman_run --init "$IMAGE" cat /proc/1/comm
-  expect 'the bridge network' 0 'eth0' cell podman run --rm "$IMAGE" ls /sys/class/net
+  expect 'a network of its own' 0 '^lo$' podman_run "$IMAGE" ls /sys/class/net
 }
 
 podman_lifecycle() {

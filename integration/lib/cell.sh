@@ -131,6 +131,11 @@ cell_daemon() { # NAME PROBE COMMAND...
   fi
 }
 
+# Whether this kernel can translate addresses: Docker does not start without, Podman's bridge needs it.
+cell_has_nat() {
+  cell nft -f - <<<'table ip probe { chain probe { type nat hook postrouting priority 100; }; }; delete table ip probe' 2>/dev/null
+}
+
 # Everything that a container leaves when it is not taken away completely. Equal before and after.
 # State under a name with a dot is the runtime's own (a cache, a lock), not a container's.
 cell_inventory() {
