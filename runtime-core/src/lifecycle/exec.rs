@@ -1,12 +1,13 @@
 //! `exec`: a further process in a running container.
 
+use super::create::internal;
 use super::explain::{Subject, explain};
-use super::prepare::{check_preserved, write_proc};
+use super::prepare::{check_preserved, write_oom_score, write_pid_file};
 use crate::cgroup::Cgroup;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
-use crate::plan::{NamespaceKind, Step};
+use crate::plan::{NamespaceKind, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::entry::{Home, Program};
 use crate::process::executed::{self, Executed};
@@ -15,17 +16,13 @@ use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
 use crate::process::{Position, Recorder};
 use crate::spec;
-use crate::state::{Record, Status, replace_file};
+use crate::state::{Alive, Record, Status};
 use crate::stdio::{PreparedConsole, PreparedStdio};
-use crate::sys::{self, Failed};
+use crate::sys;
 use std::ffi::CString;
 use std::fs::{File, metadata};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-
-fn internal(what: &'static str) -> impl Fn(Failed) -> Error {
-    move |failed| Error::os(what, failed.call.name(), failed.errno)
-}
 
 pub(crate) fn exec(container: &Container, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
     container.check_own_binary()?;
@@ -48,11 +45,32 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         )?;
     #[cfg(feature = "fault-injection")]
     let recorder = recorder.with_fault(options.fault);
+    let (mut newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
+    let subject = Subject { plan: None, process: &plan };
+    let made = follow(&mut newborn, joins, subject, &recorder)
+        .and_then(|()| finish(&mut newborn, console, options, subject, &recorder));
+    match made {
+        Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
+        Err(error) => {
+            newborn.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Lays everything out and clones. Tells whether what was born is a joiner, whose child is the process.
+fn give_birth(
+    init: &Alive,
+    record: &Record,
+    plan: &ProcessPlan,
+    options: &ExecOptions,
+    recorder: &Recorder,
+) -> Result<(Newborn, bool, Option<PreparedConsole>)> {
     let cgroup = Cgroup::open(&record.cgroup)?;
     let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
-    let kinds = kinds_to_join(&record, init.pid);
+    let kinds = kinds_to_join(record, init.pid);
     let flags = kinds.iter().fold(0, |all, kind| all | kind.clone_flag());
-    let root = container_root(&record, init.pid)?;
+    let root = container_root(record, init.pid)?;
     let stdio = PreparedStdio::new(&options.stdio)?;
     recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.terminal.map(|_| PreparedConsole::new(&options.console)).transpose();
@@ -72,7 +90,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let second_clone = kinds.contains(&NamespaceKind::Pid);
     let targets: &[(BorrowedFd<'_>, i32)] = if flags == 0 { &[] } else { &[(init.pidfd.as_fd(), flags)] };
     let joiner = Joiner {
-        recorder: &recorder,
+        recorder,
         channel: their_channel.as_fd(),
         cgroup_procs: &birthplace.procs,
         targets,
@@ -83,8 +101,8 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     };
     let mut home = Home::new();
     let mut executed = Executed {
-        program: Program::new(&plan, &mut home, stdio.numbers()),
-        recorder: &recorder,
+        program: Program::new(plan, &mut home, stdio.numbers()),
+        recorder,
         channel: their_channel.as_fd(),
         become_root: kinds.contains(&NamespaceKind::User),
         root: root.as_ref().map(AsFd::as_fd),
@@ -96,56 +114,54 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     recorder.runtime_at(Step::Clone)?;
     let born = sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed)))
         .map_err(|failed| internal("cannot make a process")(failed).at(Step::Clone))?;
-    let mut newborn = Newborn::new(born, channel);
-    drop(their_channel);
-    let subject = Subject { plan: None, process: &plan };
-    let failed = |newborn: &Newborn| {
-        let ended = sys::waitid(newborn.pidfd.as_fd(), true).ok().flatten();
-        explain(&recorder, subject, ended, false)
-    };
-    let made = (|| {
-        if second_clone && !newborn.follow().map_err(internal("cannot follow the new process"))? {
-            return Err(failed(&newborn));
-        }
-        if let Some(adjustment) = plan.oom_score_adj {
-            recorder.runtime_at(Step::OomScore)?;
-            let what = format!("set oom_score_adj to {adjustment} (/process/oomScoreAdj)");
-            write_proc(
-                newborn.pid,
-                "oom_score_adj",
-                adjustment.to_string().as_bytes(),
-                Step::OomScore,
-                &what,
-            )?;
-        }
-        match newborn.next_word().map_err(internal("cannot hear the new process"))? {
-            Some(Word::Ready) => {}
-            _ => return Err(failed(&newborn)),
-        }
-        let terminal = match console {
-            Some(console) => console.receive()?,
-            None => None,
-        };
-        if let Some(path) = &options.pid_file {
-            recorder.runtime_at(Step::PidFile)?;
-            replace_file(path, newborn.pid.to_string().as_bytes(), 0o644).map_err(|error| {
-                Error::io(format!("cannot write pid file {}", path.display()), "write", &error)
-                    .at(Step::PidFile)
-            })?;
-        }
-        let _ = say(newborn.channel.as_fd(), Word::Go);
-        // The channel ends with execve, or with the process.
-        let _ = newborn.next_word();
-        let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
-        if at_exec && recorder.report().is_none() { Ok(terminal) } else { Err(failed(&newborn)) }
-    })();
-    match made {
-        Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
-        Err(error) => {
-            newborn.abandon();
-            Err(error)
-        }
+    Ok((Newborn::new(born, channel), second_clone, console))
+}
+
+/// Sees the process through until it is ready.
+fn follow(newborn: &mut Newborn, joins: bool, subject: Subject<'_>, recorder: &Recorder) -> Result<()> {
+    if joins && !newborn.follow().map_err(internal("cannot follow the new process"))? {
+        return Err(why_it_ended(newborn, subject, recorder));
     }
+    if let Some(adjustment) = subject.process.oom_score_adj {
+        recorder.runtime_at(Step::OomScore)?;
+        write_oom_score(newborn.pid, adjustment)?;
+    }
+    match newborn.next_word().map_err(internal("cannot hear the new process"))? {
+        Some(Word::Ready) => Ok(()),
+        _ => Err(why_it_ended(newborn, subject, recorder)),
+    }
+}
+
+/// Lets it execute its program, and hears whether it did.
+fn finish(
+    newborn: &mut Newborn,
+    console: Option<PreparedConsole>,
+    options: &ExecOptions,
+    subject: Subject<'_>,
+    recorder: &Recorder,
+) -> Result<Option<OwnedFd>> {
+    let terminal = match console {
+        Some(console) => console.receive()?,
+        None => None,
+    };
+    if let Some(path) = &options.pid_file {
+        recorder.runtime_at(Step::PidFile)?;
+        write_pid_file(path, newborn.pid)?;
+    }
+    let _ = say(newborn.channel.as_fd(), Word::Go);
+    // The channel ends with execve, or with the process.
+    let _ = newborn.next_word();
+    let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
+    if at_exec && recorder.report().is_none() {
+        Ok(terminal)
+    } else {
+        Err(why_it_ended(newborn, subject, recorder))
+    }
+}
+
+fn why_it_ended(newborn: &Newborn, subject: Subject<'_>, recorder: &Recorder) -> Error {
+    let ended = sys::waitid(newborn.pidfd.as_fd(), true).ok().flatten();
+    explain(recorder, subject, ended, false)
 }
 
 /// The namespaces that the init does not share with this process. The record knows which it may be; a user namespace

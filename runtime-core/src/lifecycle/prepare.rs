@@ -5,12 +5,14 @@ use crate::host::Host;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::process::Recorder;
 use crate::rootfs;
+use crate::state::replace_file;
 use crate::sys::{self, Failed};
 use nix::errno::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The rootfs, the bind sources and what goes with them.
 #[derive(Debug)]
@@ -118,4 +120,17 @@ pub(super) fn write_proc(pid: i32, name: &str, bytes: &[u8], step: Step, what: &
             error
         },
     )
+}
+
+/// The pid file of an init or of an executed process, replaced as a whole.
+pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    replace_file(path, pid.to_string().as_bytes(), 0o644).map_err(|error| {
+        Error::io(format!("cannot write pid file {}", path.display()), "write", &error).at(Step::PidFile)
+    })
+}
+
+/// `/process/oomScoreAdj`.
+pub(super) fn write_oom_score(pid: i32, adjustment: i32) -> Result<()> {
+    let what = format!("set oom_score_adj to {adjustment} (/process/oomScoreAdj)");
+    write_proc(pid, "oom_score_adj", adjustment.to_string().as_bytes(), Step::OomScore, &what)
 }

@@ -1,0 +1,161 @@
+//! The birth of a container's process: what it needs is laid out, and one clone3(2) makes it.
+
+use super::container_hooks::ContainerHooks;
+use super::create::{Request, internal};
+use super::prepare::{FileSystem, open_joins};
+use crate::cgroup::Birthplace;
+use crate::error::{Error, Result};
+use crate::plan::{NamespaceKind, NamespacePlan, Step};
+use crate::process::Recorder;
+use crate::process::entry::{Home, Program};
+use crate::process::init::{self, Init};
+use crate::process::joiner::{self, Joiner};
+use crate::process::runtime::{Newborn, channel, needed};
+use crate::process::start_gate::StartGate;
+use crate::state::StateDirectory;
+use crate::stdio::{PreparedConsole, PreparedStdio};
+use crate::sys::{self, Failed};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A process that sets itself up, and what the runtime keeps of what it was given.
+pub(super) struct Birth<'a> {
+    pub(super) newborn: Newborn,
+    /// The newborn is a joiner, whose child is the container's process.
+    pub(super) is_joiner: bool,
+    pub(super) console: Option<PreparedConsole>,
+    pub(super) hooks: ContainerHooks<'a>,
+}
+
+/// Lays everything out and clones. When this returns, the ends that belong to the new process are its alone.
+pub(super) fn give_birth<'a>(
+    request: &Request<'a>,
+    directory: &StateDirectory,
+    birthplace: &Birthplace,
+    recorder: &Recorder,
+) -> Result<Birth<'a>> {
+    let (plan, options) = (request.plan, request.options);
+    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
+    let joins = open_joins(plan)?;
+    let gate = StartGate::make(directory.as_fd())
+        .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
+    let stdio = PreparedStdio::new(&options.stdio)?;
+    recorder.runtime_at(Step::OpenConsole)?;
+    let console = plan.process.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
+    let child_hooks = ContainerHooks::new(plan)?;
+    let host_proc = open_host_proc(&plan.namespaces)?;
+    let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
+
+    // Everything that the new process holds on to; what is not in this list it closes first of all.
+    let needed_fds = {
+        let fds = [files.rootfs.as_fd(), their_channel.as_fd(), gate.start.as_fd(), gate.started.as_fd()]
+            .into_iter()
+            .chain(files.sources.iter().flatten().map(AsFd::as_fd))
+            .chain(birthplace.procs.iter().map(AsFd::as_fd))
+            .chain(joins.iter().map(|(_, fd)| fd.as_fd()))
+            .chain(host_proc.as_ref().map(AsFd::as_fd))
+            .chain(console.as_ref().map(|console| console.child.as_fd()))
+            .chain(child_hooks.fds());
+        needed(fds, stdio.numbers(), plan.process.preserve_fds)
+    };
+    let late_fds = {
+        let fds = [their_channel.as_fd(), gate.start.as_fd(), gate.started.as_fd()];
+        needed(fds.into_iter().chain(child_hooks.fds()), None, plan.process.preserve_fds)
+    };
+    let mut home = Home::new();
+    let two_stages = needs_joiner(&plan.namespaces);
+    let mut init = Init {
+        plan,
+        program: Program::new(&plan.process, &mut home, stdio.numbers()),
+        recorder,
+        channel: their_channel.as_fd(),
+        start: gate.start.as_fd(),
+        rootfs: Some(files.rootfs.as_fd()),
+        sources: &files.sources,
+        mount_data: &files.mount_data,
+        seals: &mut files.seals,
+        cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
+        joins: if two_stages { &[] } else { &joins },
+        host_proc: host_proc.as_ref().map(AsFd::as_fd),
+        wait_for_hooks: plan.hooks.run_before_pivot() || !plan.hooks.create_container.is_empty(),
+        wait_for_runtime: plan.namespaces.is_new(NamespaceKind::User),
+        console_socket: console.as_ref().map(|console| console.child.as_fd()),
+        create_container_hooks: &child_hooks.create_container,
+        start_container_hooks: &child_hooks.start_container,
+        hook_state: child_hooks.states(),
+        hook_output: child_hooks.output(),
+        needed_fds: &needed_fds,
+        late_fds: &late_fds,
+    };
+
+    recorder.runtime_at(Step::Clone)?;
+    let into = birthplace.into.as_ref().map(AsFd::as_fd);
+    let new = clone_flags(&plan.namespaces);
+    let born = if two_stages {
+        let targets: Vec<(BorrowedFd<'_>, i32)> =
+            joins.iter().map(|(kind, fd)| (fd.as_fd(), kind.clone_flag())).collect();
+        let joiner = Joiner {
+            recorder,
+            channel: their_channel.as_fd(),
+            cgroup_procs: &birthplace.procs,
+            targets: &targets,
+            limits: &plan.process.rlimits,
+            new,
+            second_clone: true,
+            needed_fds: &needed_fds,
+        };
+        sys::clone3(0, into, || joiner::run(&joiner, || init::run(&mut init)))
+    } else {
+        sys::clone3(new, into, || init::run(&mut init))
+    };
+    let born = born.map_err(|failed| clone_error(failed, &plan.namespaces))?;
+    let newborn = Newborn::new(born, channel);
+    Ok(Birth { newborn, is_joiner: two_stages, console, hooks: child_hooks })
+}
+
+/// A pid namespace is entered by children only; a user namespace has to be entered before what belongs to it is made;
+/// and what belongs to the host's has to be entered before a new user namespace is made.
+fn needs_joiner(namespaces: &NamespacePlan) -> bool {
+    namespaces.is_joined(NamespaceKind::User)
+        || namespaces.is_joined(NamespaceKind::Pid)
+        || namespaces.is_new(NamespaceKind::User) && !namespaces.joined.is_empty()
+}
+
+/// The namespaces that are made with the clone. A cgroup namespace, and a time namespace with offsets, the process
+/// makes itself.
+fn clone_flags(namespaces: &NamespacePlan) -> u64 {
+    let later = |kind| match kind {
+        NamespaceKind::Cgroup => true,
+        NamespaceKind::Time => !namespaces.time_offsets.is_empty(),
+        _ => false,
+    };
+    let flags =
+        namespaces.new.iter().filter(|&&kind| !later(kind)).map(|kind| kind.clone_flag().unsigned_abs());
+    u64::from(flags.fold(0, |all, flag| all | flag))
+}
+
+fn clone_error(failed: Failed, namespaces: &NamespacePlan) -> Error {
+    use nix::errno::Errno;
+    let kinds: Vec<&str> = namespaces.new.iter().map(|kind| kind.spec_name()).collect();
+    let error = Error::os(
+        format!("cannot make the container's process with new namespaces {}", kinds.join(", ")),
+        failed.call.name(),
+        failed.errno,
+    )
+    .at(Step::Clone);
+    match failed.errno {
+        Errno::ENOSPC | Errno::EUSERS => error.with_hint("a limit in /proc/sys/user/max_*_namespaces is reached"),
+        Errno::EPERM => error.with_hint("without privileges a container needs a user namespace: add {\"type\":\"user\"} to /linux/namespaces"),
+        Errno::EAGAIN => error.with_hint("a limit on the number of processes is reached (ulimit -u, pids.max)"),
+        _ => error,
+    }
+}
+
+fn open_host_proc(namespaces: &NamespacePlan) -> Result<Option<OwnedFd>> {
+    if namespaces.time_offsets.is_empty() {
+        return Ok(None);
+    }
+    File::open("/proc")
+        .map(|file| Some(file.into()))
+        .map_err(|error| Error::io("cannot open /proc", "open", &error))
+}

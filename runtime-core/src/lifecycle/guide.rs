@@ -1,0 +1,120 @@
+//! The runtime's part while the new process sets itself up: what it may not do for itself, and the hooks that run on
+//! the host.
+
+use super::container_hooks::ContainerHooks;
+use super::create::{Request, internal};
+use super::explain::{Subject, explain};
+use super::hooks;
+use super::prepare::{write_oom_score, write_proc};
+use crate::cgroup::Cgroup;
+use crate::credentials::limits;
+use crate::error::{Error, Result};
+use crate::plan::{HookKind, IdMapping, NamespaceKind, NamespacePlan, ProcessPlan, Step};
+use crate::process::Recorder;
+use crate::process::channel::{Word, say};
+use crate::process::runtime::Newborn;
+use crate::state::Status;
+use crate::sys;
+use std::fmt::Write;
+use std::os::fd::AsFd;
+
+/// Who guides a new process until it is ready.
+pub(super) struct Guide<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) recorder: &'a Recorder,
+    pub(super) cgroup: &'a Cgroup,
+    pub(super) hooks: ContainerHooks<'a>,
+}
+
+impl Guide<'_> {
+    /// Returns when the process waits at the start gate. `owes_poststop` is set before the first hook runs.
+    pub(super) fn run(
+        mut self,
+        process: &mut Newborn,
+        is_joiner: bool,
+        owes_poststop: &mut Option<Vec<u8>>,
+    ) -> Result<()> {
+        if is_joiner && !process.follow().map_err(internal("cannot follow the new process"))? {
+            return Err(self.why_it_ended(process));
+        }
+        let state = |status| self.request.state(status, process.pid);
+        self.hooks.tell(&state(Status::Creating), &state(Status::Created))?;
+        self.do_what_it_may_not(process)?;
+        loop {
+            match process.next_word().map_err(internal("cannot hear the new process"))? {
+                Some(Word::Ready) => return Ok(()),
+                Some(Word::MountsDone) => {
+                    *owes_poststop = Some(self.request.state(Status::Stopped, process.pid));
+                    self.run_hooks(process)?;
+                }
+                _ => {
+                    let error = self.why_it_ended(process);
+                    return Err(self.hooks.quoted(error));
+                }
+            }
+        }
+    }
+
+    /// Ids, limits and the out-of-memory score are the host's to give.
+    fn do_what_it_may_not(&self, process: &Newborn) -> Result<()> {
+        let (plan, recorder) = (self.request.plan, self.recorder);
+        let waits = plan.namespaces.is_new(NamespaceKind::User);
+        if waits {
+            recorder.runtime_at(Step::WriteMaps)?;
+            write_maps(process.pid, &plan.namespaces, &plan.process)?;
+            recorder.runtime_at(Step::RaiseLimits)?;
+            raise_limits(process.pid, &plan.process)?;
+        }
+        if let Some(adjustment) = plan.process.oom_score_adj {
+            recorder.runtime_at(Step::OomScore)?;
+            write_oom_score(process.pid, adjustment)?;
+        }
+        if waits {
+            // Should it have died, the next word that is awaited says so, and why.
+            let _ = say(process.channel.as_fd(), Word::Go);
+        }
+        Ok(())
+    }
+
+    /// Everything is mounted and nothing pivoted: the hooks of the runtime see the container's files and the host's.
+    fn run_hooks(&self, process: &Newborn) -> Result<()> {
+        self.recorder.runtime_at(Step::RuntimeHook)?;
+        let (hooks, bundle) = (&self.request.plan.hooks, self.request.bundle.path());
+        let creating = self.request.state(Status::Creating, process.pid);
+        hooks::run_all(HookKind::Prestart, &hooks.prestart, bundle, &creating)?;
+        hooks::run_all(HookKind::CreateRuntime, &hooks.create_runtime, bundle, &creating)?;
+        let _ = say(process.channel.as_fd(), Word::Go);
+        Ok(())
+    }
+
+    fn why_it_ended(&self, process: &Newborn) -> Error {
+        let ended = sys::waitid(process.pidfd.as_fd(), true).ok().flatten();
+        let oom_killed = self.cgroup.oom_kills().ok().flatten().is_some_and(|kills| kills > 0);
+        let plan = self.request.plan;
+        explain(self.recorder, Subject { plan: Some(plan), process: &plan.process }, ended, oom_killed)
+    }
+}
+
+fn write_maps(pid: i32, namespaces: &NamespacePlan, process: &ProcessPlan) -> Result<()> {
+    let lines = |mappings: &[IdMapping]| {
+        mappings.iter().fold(String::new(), |mut lines, map| {
+            let _ = writeln!(lines, "{} {} {}", map.inside, map.outside, map.count);
+            lines
+        })
+    };
+    let write =
+        |name: &str, text: &str, what: &str| write_proc(pid, name, text.as_bytes(), Step::WriteMaps, what);
+    write("uid_map", &lines(&namespaces.uid_mappings), "map the users (/linux/uidMappings)")?;
+    if !process.user.set_groups {
+        write("setgroups", "deny", "deny setgroups")?;
+    }
+    write("gid_map", &lines(&namespaces.gid_mappings), "map the groups (/linux/gidMappings)")
+}
+
+/// For a process in a new user namespace, whose own privileges count for nothing on the host.
+fn raise_limits(pid: i32, process: &ProcessPlan) -> Result<()> {
+    limits::raise(pid, &process.rlimits).map_err(|failed| {
+        Error::os("cannot raise a limit (/process/rlimits)", failed.call.name(), failed.errno)
+            .at(Step::RaiseLimits)
+    })
+}
