@@ -1,7 +1,7 @@
 //! [`Container`]: a handle to a container.
 
-use crate::bundle;
 use crate::cgroup::Cgroup;
+use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::lifecycle::{delete, exec, freeze, kill, start};
@@ -115,7 +115,7 @@ impl Container {
     }
 
     fn spec(&self) -> Result<spec::Spec> {
-        bundle::parse(&self.directory.read_config()?)
+        config::parse(&self.directory.read_config()?).map(|config| config.spec)
     }
 
     /// The plan that it was made by, made again.

@@ -1,6 +1,7 @@
 //! husk-core: a low-level OCI container runtime as a library.
 mod bundle;
 mod cgroup;
+mod config;
 mod container;
 mod credentials;
 mod default_spec;

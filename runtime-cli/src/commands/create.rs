@@ -4,7 +4,7 @@ use super::{Context, parse_id, refuse};
 use crate::args::{Create, NewContainer};
 use crate::console::console;
 use crate::inherited;
-use crate::report::Failure;
+use crate::report::{Failure, warn};
 use husk_core::{Bundle, Created};
 
 pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
@@ -19,6 +19,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     inherited::check(listen_fds.saturating_add(args.preserve_fds))?;
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;
+    for warning in bundle.warnings() {
+        warn(&context.log, &warning.to_string());
+    }
     let terminal = bundle.spec().process().as_ref().and_then(husk_core::spec::Process::terminal);
     let mut options = context
         .create_options()

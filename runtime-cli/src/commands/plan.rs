@@ -3,12 +3,15 @@
 use super::{Context, parse_id};
 use crate::args::PlanArgs;
 use crate::output;
-use crate::report::Failure;
+use crate::report::{Failure, warn};
 use husk_core::Bundle;
 
 pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Failure> {
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;
+    for warning in bundle.warnings() {
+        warn(&context.log, &warning.to_string());
+    }
     let plan = bundle.plan(&id, context.runtime.host(), &context.create_options())?;
     if args.json {
         let text =

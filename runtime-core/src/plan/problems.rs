@@ -111,14 +111,20 @@ impl Problems {
         self.list.is_empty()
     }
 
-    /// The list itself.
+    /// The list itself. What several planners have found stands in it once.
     pub(crate) fn into_list(self) -> Vec<Problem> {
-        self.list
+        let mut list: Vec<Problem> = Vec::with_capacity(self.list.len());
+        for problem in self.list {
+            if !list.contains(&problem) {
+                list.push(problem);
+            }
+        }
+        list
     }
 
     /// `value`, when nothing is wrong.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Error> {
-        if self.is_empty() { Ok(value) } else { Err(Error::problems_found(self.list)) }
+        if self.is_empty() { Ok(value) } else { Err(Error::problems_found(self.into_list())) }
     }
 }
 
