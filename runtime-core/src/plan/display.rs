@@ -114,6 +114,9 @@ impl Plan {
             let text = format!("shift a clock by seconds and nanoseconds: {clock}");
             lines.add(Step::TimeOffsets, "/linux/timeOffsets", text);
         }
+        if self.namespaces.is_new(NamespaceKind::Network) {
+            lines.add(Step::Loopback, "", "the loopback interface goes up".to_owned());
+        }
         if let Some(name) = &self.session_keyring {
             lines.add(Step::Keyring, "", format!("a session keyring {}", text(name)));
         }
@@ -149,6 +152,10 @@ impl Plan {
                 "",
                 format!("{} is a link to {}", text(&link.path), text(&link.text)),
             );
+        }
+        if self.process.terminal.is_some() {
+            let text = "open a terminal, pass on its master end, bind it to /dev/console".to_owned();
+            lines.add(Step::Terminal, "/process/terminal", text);
         }
         lines.hooks(Step::CreateContainerHook, HookKind::CreateContainer, &self.hooks.create_container);
         for (index, path) in self.masks.readonly.iter().enumerate() {

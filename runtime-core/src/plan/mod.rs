@@ -17,6 +17,8 @@ mod mounts;
 mod namespaces;
 pub(crate) mod problems;
 mod process;
+mod rlimits;
+mod rootfs;
 mod settings;
 mod step;
 mod unsupported;
@@ -27,12 +29,12 @@ pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, Devic
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use hooks::{HookKind, HookPlan, HooksPlan};
-pub use mounts::{MaskPlan, MountAttributes, MountPlan, MountSource, Parameter, RootfsPlan};
+pub use mounts::{MountAttributes, MountPlan, MountSource, Parameter};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
-pub use process::{
-    CapabilityPlan, ProcessPlan, RlimitPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan,
-};
+pub use process::{CapabilityPlan, ProcessPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan};
 pub(crate) use process::{ProcessContext, plan_process};
+pub use rlimits::RlimitPlan;
+pub use rootfs::{MaskPlan, RootfsPlan};
 pub use settings::SysctlPlan;
 pub use step::Step;
 
@@ -97,7 +99,7 @@ impl Plan {
         unsupported::check(spec, linux, host, &mut problems);
 
         let namespaces = namespaces::plan(linux, &mut problems);
-        let rootfs = mounts::plan_rootfs(spec, bundle, options.no_pivot, &mut problems);
+        let rootfs = rootfs::plan(spec, bundle, options.no_pivot, &mut problems);
         let cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
         let context = MountContext { bundle, namespaces: &namespaces, cgroup: &cgroup, host };
         let mount_list = spec.mounts().as_deref().unwrap_or_default();
@@ -105,7 +107,7 @@ impl Plan {
         mount_namespace::check(spec, linux, &namespaces, &mut problems);
         let listed_devices = linux.devices().as_deref().unwrap_or_default();
         let devices = devices::plan(listed_devices, mount_list, &namespaces, host, &mut problems);
-        let masks = mounts::plan_masks(linux, &mut problems);
+        let masks = rootfs::plan_masks(linux, &mut problems);
         let sysctls = match linux.sysctl() {
             Some(sysctls) => settings::plan_sysctls(sysctls, &namespaces, &mut problems),
             None => Vec::new(),

@@ -1,28 +1,15 @@
-//! The file system: the rootfs and what is mounted into it, in order (runtime-spec config.md, "Mounts").
+//! What is mounted into the root file system, in order (runtime-spec config.md, "Mounts").
 //!
 //! What a config calls one mount may take several steps here (the cgroup hierarchies of a v1 or hybrid host, for
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
-use super::mount_options::{self, MountOptions};
+use super::mount_options::MountOptions;
 use super::problems::{Pointer, Problems};
 use super::{CgroupPlan, NamespaceKind, NamespacePlan};
 use crate::host::Host;
 use crate::spec;
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
-
-/// The container's root file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootfsPlan {
-    /// Absolute path on the host.
-    pub path: CString,
-    /// Whether it ends up read-only.
-    pub readonly: bool,
-    /// Propagation of the root mount at the end (`MS_SHARED`, `MS_SLAVE`, … with `MS_REC`); 0 to leave it.
-    pub propagation: u64,
-    /// `chroot` in place of pivot_root(2) (`--no-pivot`), for a root on the initial ramfs.
-    pub no_pivot: bool,
-}
 
 /// Attributes for mount_setattr(2), as `MOUNT_ATTR_*` bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,15 +86,6 @@ pub struct MountPlan {
     pub seal_readonly: bool,
 }
 
-/// What is hidden or made read-only after all mounts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MaskPlan {
-    /// `/linux/readonlyPaths`.
-    pub readonly: Vec<CString>,
-    /// `/linux/maskedPaths`.
-    pub masked: Vec<CString>,
-}
-
 /// What the mounts of a config depend on besides themselves.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MountContext<'a> {
@@ -115,55 +93,6 @@ pub(super) struct MountContext<'a> {
     pub(super) namespaces: &'a NamespacePlan,
     pub(super) cgroup: &'a CgroupPlan,
     pub(super) host: &'a Host,
-}
-
-/// The rootfs, from `/root` and `/linux/rootfsPropagation`.
-pub(super) fn plan_rootfs(
-    spec: &spec::Spec,
-    bundle: &Path,
-    no_pivot: bool,
-    problems: &mut Problems,
-) -> RootfsPlan {
-    let place = Pointer::ROOT.key("root");
-    let (path, readonly) = match spec.root() {
-        Some(root) if !root.path().as_os_str().is_empty() => {
-            let path = clean(&bundle.join(root.path()));
-            (problems.path(&place.key("path"), &path), root.readonly().unwrap_or(false))
-        }
-        Some(_) => {
-            problems.add(
-                &place.key("path"),
-                "is empty: it must be the path of the root file system, absolute or from the bundle",
-            );
-            (CString::default(), false)
-        }
-        None => {
-            problems.add(&place, "root must be specified: {\"path\": \"rootfs\"}");
-            (CString::default(), false)
-        }
-    };
-    let linux = Pointer::ROOT.key("linux");
-    let place = linux.key("rootfsPropagation");
-    let name = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("");
-    let propagation = match mount_options::propagation(name) {
-        _ if name.is_empty() => 0,
-        Some(flags) if no_pivot && flags & libc::MS_PRIVATE != 0 => {
-            problems.add(&place, "rootfsPropagation of [r]private is not safe without pivot_root");
-            0
-        }
-        Some(flags) => flags,
-        None => {
-            problems.add(
-                &place,
-                format!(
-                    "rootfsPropagation={name} is not supported; it is one of shared, slave, private, unbindable, \
-                     each also with an r before it"
-                ),
-            );
-            0
-        }
-    };
-    RootfsPlan { path, readonly, propagation, no_pivot }
 }
 
 /// `/mounts`, in order.
@@ -385,24 +314,4 @@ fn host_sys(mut plan: MountPlan) -> MountPlan {
     readonly.set_readonly(true);
     plan.recursive_attributes.set |= readonly.set;
     plan
-}
-
-/// `/linux/maskedPaths` and `/linux/readonlyPaths`.
-pub(super) fn plan_masks(linux: &spec::Linux, problems: &mut Problems) -> MaskPlan {
-    let place = Pointer::ROOT.key("linux");
-    let mut absolute = |key: &str, list: &Option<Vec<String>>| {
-        let place = place.key(key);
-        let list = list.as_deref().unwrap_or_default().iter().enumerate();
-        list.map(|(index, path)| {
-            if !path.starts_with('/') {
-                problems
-                    .add(&place.item(index), format!("{path:?} must be an absolute path in the container"));
-            }
-            problems.text(&place.item(index), path.as_str())
-        })
-        .collect()
-    };
-    let readonly = absolute("readonlyPaths", linux.readonly_paths());
-    let masked = absolute("maskedPaths", linux.masked_paths());
-    MaskPlan { readonly, masked }
 }

@@ -1,10 +1,10 @@
 //! A process: the container's init, or one that is executed in it later (runtime-spec config.md, "Process").
 
 use super::problems::{Pointer, Problems};
-use super::{NamespaceKind, NamespacePlan, capabilities, environment};
+use super::{NamespaceKind, NamespacePlan, RlimitPlan, capabilities, environment, rlimits};
 use crate::error::Problem;
 use crate::host::Host;
-use crate::spec::{self, LinuxSeccomp, PosixRlimitType};
+use crate::spec::{self, LinuxSeccomp};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -36,19 +36,6 @@ pub struct CapabilityPlan {
     pub inheritable: u64,
     /// Kept across execve(2) by ordinary files.
     pub ambient: u64,
-}
-
-/// One limit, for prlimit(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RlimitPlan {
-    /// `RLIMIT_*`.
-    pub resource: u32,
-    /// Soft limit, in the resource's own unit.
-    pub soft: u64,
-    /// Hard limit.
-    pub hard: u64,
-    /// Its index in `/process/rlimits`.
-    pub item: u32,
 }
 
 /// When the filter is installed.
@@ -179,7 +166,11 @@ pub(super) fn plan(
             &at.key("capabilities"),
             problems,
         ),
-        rlimits: plan_rlimits(process.rlimits().as_deref().unwrap_or_default(), &at.key("rlimits"), problems),
+        rlimits: rlimits::plan(
+            process.rlimits().as_deref().unwrap_or_default(),
+            &at.key("rlimits"),
+            problems,
+        ),
         no_new_privileges,
         oom_score_adj: plan_oom_score_adj(process.oom_score_adj(), &at.key("oomScoreAdj"), problems),
         terminal: plan_terminal(process, &at.key("consoleSize"), problems),
@@ -306,58 +297,6 @@ fn maps_only_the_callers_group(context: &ProcessContext<'_>) -> bool {
         && matches!(context.namespaces.gid_mappings.as_slice(), [mapping] if own(mapping))
 }
 
-fn plan_rlimits(
-    rlimits: &[spec::PosixRlimit],
-    place: &Pointer<'_>,
-    problems: &mut Problems,
-) -> Vec<RlimitPlan> {
-    let mut plans: Vec<RlimitPlan> = Vec::with_capacity(rlimits.len());
-    for (index, rlimit) in rlimits.iter().enumerate() {
-        let place = place.item(index);
-        let name = rlimit.typ();
-        let plan = RlimitPlan {
-            resource: resource(name),
-            soft: rlimit.soft(),
-            hard: rlimit.hard(),
-            item: u32::try_from(index).unwrap_or(u32::MAX),
-        };
-        if plan.soft > plan.hard {
-            let RlimitPlan { soft, hard, .. } = plan;
-            problems.add(&place, format!("the soft limit {soft} of {name} is above its hard limit {hard}"));
-        }
-        if plans.iter().any(|other| other.resource == plan.resource) {
-            problems.add(&place, format!("{name} is listed twice"));
-        } else {
-            plans.push(plan);
-        }
-    }
-    plans
-}
-
-/// Every limit: as the spec's types name it, as people do, and its number (getrlimit(2)).
-const RLIMITS: [(PosixRlimitType, &str, u32); 16] = [
-    (PosixRlimitType::RlimitCpu, "RLIMIT_CPU", libc::RLIMIT_CPU),
-    (PosixRlimitType::RlimitFsize, "RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
-    (PosixRlimitType::RlimitData, "RLIMIT_DATA", libc::RLIMIT_DATA),
-    (PosixRlimitType::RlimitStack, "RLIMIT_STACK", libc::RLIMIT_STACK),
-    (PosixRlimitType::RlimitCore, "RLIMIT_CORE", libc::RLIMIT_CORE),
-    (PosixRlimitType::RlimitRss, "RLIMIT_RSS", libc::RLIMIT_RSS),
-    (PosixRlimitType::RlimitNproc, "RLIMIT_NPROC", libc::RLIMIT_NPROC),
-    (PosixRlimitType::RlimitNofile, "RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
-    (PosixRlimitType::RlimitMemlock, "RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
-    (PosixRlimitType::RlimitAs, "RLIMIT_AS", libc::RLIMIT_AS),
-    (PosixRlimitType::RlimitLocks, "RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
-    (PosixRlimitType::RlimitSigpending, "RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
-    (PosixRlimitType::RlimitMsgqueue, "RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
-    (PosixRlimitType::RlimitNice, "RLIMIT_NICE", libc::RLIMIT_NICE),
-    (PosixRlimitType::RlimitRtprio, "RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
-    (PosixRlimitType::RlimitRttime, "RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
-];
-
-fn resource(name: PosixRlimitType) -> u32 {
-    RLIMITS.iter().find(|row| row.0 == name).map_or(u32::MAX, |row| row.2)
-}
-
 fn plan_oom_score_adj(score: Option<i32>, place: &Pointer<'_>, problems: &mut Problems) -> Option<i32> {
     if let Some(score) = score.filter(|score| !(-1000..=1000).contains(score)) {
         problems.add(place, format!("{score} is out of range: -1000 to 1000"));
@@ -427,12 +366,4 @@ fn plan_apparmor(
     }
     let profile = problems.text(place, profile);
     Some([b"exec ", profile.to_bytes()].concat())
-}
-
-impl RlimitPlan {
-    /// `RLIMIT_NOFILE`, say.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        RLIMITS.iter().find(|(_, _, number)| *number == self.resource).map_or("an unknown limit", |row| row.1)
-    }
 }

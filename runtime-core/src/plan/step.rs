@@ -1,48 +1,146 @@
 //! [`Step`]: every thing that can fail has one name, used by code, errors, traces, documentation and fault tests.
 
-/// A place in the making of a container or of a process in it. The order is the order of events; steps of the
-/// runtime (the calling process) come first, then those of the new process, which is born at [`Step::Clone`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u16)]
-#[non_exhaustive]
-#[rustfmt::skip]
-pub enum Step {
+/// Declares the steps once: the enum, and [`Step::ALL`].
+macro_rules! steps {
+    ($($(#[$doc:meta])* $step:ident,)*) => {
+        /// A place in the making of a container or of a process in it. The order is the order of events; steps of
+        /// the runtime (the calling process) come first, then those of the new process, which is born at
+        /// [`Step::Clone`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        #[non_exhaustive]
+        pub enum Step {
+            $($(#[$doc])* $step,)*
+        }
+
+        impl Step {
+            /// Every step, in order.
+            pub const ALL: &'static [Step] = &[$(Step::$step,)*];
+        }
+    };
+}
+
+steps! {
     // The runtime, before the clone.
-    ClaimId, WriteRecord, MakeCgroup, LimitCgroup, OpenRootfs, OpenSource, OpenConsole, Clone,
+    /// Make the container's directory in the state directory; its name is the claim to the id.
+    ClaimId,
+    /// Write down what is needed to remove everything again.
+    WriteRecord,
+    /// Make the container's directory in each cgroup hierarchy.
+    MakeCgroup,
+    /// Write limits and device rules into them.
+    LimitCgroup,
+    /// Open the root file system, as a detached copy of its mount.
+    OpenRootfs,
+    /// Open what is to be bind-mounted, likewise.
+    OpenSource,
+    /// Prepare the way on which the terminal comes back.
+    OpenConsole,
+    /// clone3(2): the new process is born, in its new namespaces and, where the kernel can, in its cgroup.
+    Clone,
     // The runtime, while the new process waits.
-    WriteMaps, OomScore, RuntimeHook,
+    /// Write the maps of the new user namespace.
+    WriteMaps,
+    /// Write `oom_score_adj`.
+    OomScore,
+    /// Run the prestart and createRuntime hooks.
+    RuntimeHook,
     // The new process: where it lives.
-    EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
+    /// Enter the cgroups that it was not born in.
+    EnterCgroup,
+    /// setns(2): enter the namespaces that exist already.
+    JoinNamespace,
+    /// Wait until the runtime has written the maps and the like.
+    WaitForRuntime,
+    /// Become uid 0 and gid 0 of the user namespace.
+    BecomeRoot,
+    /// Raise the limits that setting up itself is subject to.
+    RaiseLimits,
+    /// unshare(2) the cgroup namespace, whose root is the cgroup that one is in.
+    NewCgroupNamespace,
+    /// Shift the clocks of the new time namespace, and enter it.
+    TimeOffsets,
+    /// Bring up `lo` in a new network namespace.
+    Loopback,
+    /// Join a new session keyring.
+    Keyring,
+    /// Make a procfs of the own pid namespace, mounted nowhere yet.
+    OpenProc,
+    /// Write kernel parameters.
+    Sysctl,
     // The new process: its file system.
-    IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
-    CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
+    /// Cut the new mount namespace off from the one that it was copied from.
+    IsolateMounts,
+    /// Attach the root file system.
+    AttachRootfs,
+    /// Carry out one of `/mounts`.
+    Mount,
+    /// Make one device node in `/dev`.
+    Device,
+    /// Make one of the links in `/dev`.
+    DeviceLink,
+    /// Make the working directory, if it is not there.
+    MakeCwd,
+    /// Open the terminal, pass its master end on, and bind it to `/dev/console`.
+    Terminal,
+    /// Wait until the runtime has run its hooks.
+    WaitForHooks,
+    /// Run the createContainer hooks.
+    CreateContainerHook,
+    /// Make one of `/linux/readonlyPaths` read-only.
+    ReadonlyPath,
+    /// Hide one of `/linux/maskedPaths`.
+    MaskedPath,
+    /// Make read-only what had to be writable until now.
+    SealMounts,
+    /// pivot_root(2): the root file system becomes the root.
+    Pivot,
+    /// Set the propagation of the root mount.
+    RootPropagation,
     // The new process: its settings.
-    Hostname, Domainname, Stdio,
+    /// Set the host name.
+    Hostname,
+    /// Set the NIS domain name.
+    Domainname,
+    /// Put standard input, output and error in place.
+    Stdio,
     // The new process: who it is.
-    BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
-    WorkingDirectory, FindExecutable, PreserveFds,
+    /// Drop from the bounding set of capabilities.
+    BoundingSet,
+    /// Set the supplementary groups.
+    Groups,
+    /// Become the user and group of the process.
+    User,
+    /// Set the other four sets of capabilities.
+    Capabilities,
+    /// Set no_new_privs.
+    NoNewPrivileges,
+    /// Ask for the AppArmor profile at execve(2).
+    SecurityLabel,
+    /// Enter the working directory, as the final user.
+    WorkingDirectory,
+    /// Find the program, as the final user.
+    FindExecutable,
+    /// Put the fds that the process keeps in place.
+    PreserveFds,
     // Handing over.
-    Limits, Ready, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
+    /// Set the resource limits.
+    Limits,
+    /// Tell the runtime that all is well so far.
+    Ready,
+    /// The runtime: write the pid file.
+    PidFile,
+    /// Wait for `start`.
+    StartGate,
+    /// Run the startContainer hooks.
+    StartContainerHook,
+    /// Install the system call filter; earlier where no_new_privs is not set.
+    Seccomp,
+    /// execve(2).
+    Exec,
 }
 
 impl Step {
-    /// Every step, in order.
-    #[rustfmt::skip]
-    pub const ALL: &'static [Step] = {
-        use Step::*;
-        &[
-            ClaimId, WriteRecord, MakeCgroup, LimitCgroup, OpenRootfs, OpenSource, OpenConsole, Clone,
-            WriteMaps, OomScore, RuntimeHook,
-            EnterCgroup, JoinNamespace, WaitForRuntime, BecomeRoot, RaiseLimits, NewCgroupNamespace, TimeOffsets, Loopback, Keyring, OpenProc, Sysctl,
-            IsolateMounts, AttachRootfs, Mount, Device, DeviceLink, MakeCwd, Terminal, WaitForHooks,
-            CreateContainerHook, ReadonlyPath, MaskedPath, SealMounts, Pivot, RootPropagation,
-            Hostname, Domainname, Stdio,
-            BoundingSet, Groups, User, Capabilities, NoNewPrivileges, SecurityLabel,
-            WorkingDirectory, FindExecutable, PreserveFds,
-            Limits, Ready, PidFile, StartGate, StartContainerHook, Seccomp, Exec,
-        ]
-    };
-
     /// The step with that number, as the flight recorder stores it.
     #[must_use]
     pub fn from_number(number: u16) -> Option<Step> {
