@@ -43,7 +43,7 @@ build: ## build the static release binary, target/release/husk
 test: ## run the tests of every package; the black-box ones test the release binary (as root)
 	@scripts/setup test
 	@scripts/build
-	RUNTIME_UNDER_TEST=$(husk) cargo test --workspace
+	RUNTIME_UNDER_TEST=$(husk) cargo test --workspace --no-fail-fast
 
 .PHONY: conformance
 conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc instead of husk
