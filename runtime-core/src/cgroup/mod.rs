@@ -13,22 +13,23 @@ mod devices;
 mod directory;
 mod events;
 mod freezer;
+mod processes;
+mod removal;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step};
-use crate::sys;
 use directory::{Directory, Failed, is_gone};
-use freezer::Freezer;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
+use processes::pids_error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A killed process may take a while to go: its memory is given back, its files are written.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
@@ -278,157 +279,6 @@ impl Cgroup {
         self.v2.as_ref().or_else(|| self.v1_directory("freezer")).or_else(|| self.directories().next())
     }
 
-    fn freezers(&self) -> impl Iterator<Item = Freezer<'_>> {
-        self.v2.as_ref().map(Freezer::V2).into_iter().chain(self.v1_directory("freezer").map(Freezer::V1))
-    }
-
-    fn freezer(&self) -> Result<Freezer<'_>> {
-        self.freezers().next().ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "cannot toggle freezer: cgroups not configured for container")
-        })
-    }
-
-    /// Stops every process in the cgroup and below. Returns when all stand still; a failure leaves them running.
-    pub(crate) fn freeze(&self) -> Result<()> {
-        self.freezer()?.freeze()
-    }
-
-    /// Lets them go on, whoever has frozen them and by which version's freezer.
-    pub(crate) fn thaw(&self) -> Result<()> {
-        self.freezer()?;
-        self.freezers().try_for_each(Freezer::thaw)
-    }
-
-    /// Whether the cgroup was frozen, by this runtime or another tool.
-    pub(crate) fn is_frozen(&self) -> Result<bool> {
-        for freezer in self.freezers() {
-            if freezer.is_frozen()? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Every process in the cgroup and below, by its number in the caller's pid namespace.
-    pub(crate) fn pids(&self) -> Result<Vec<i32>> {
-        match self.leading() {
-            Some(directory) => directory.pids().map_err(|failed| pids_error(directory, failed)),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Sends a signal to every process in the cgroup and below. No process escapes by forking, and the cgroup is as
-    /// frozen or thawed afterwards as it was before.
-    pub(crate) fn kill(&self, signal: i32) -> Result<()> {
-        if signal == libc::SIGKILL {
-            return self.kill_all();
-        }
-        let frozen_before = self.is_frozen()?;
-        // Where there is no freezer, or it does not succeed, the signal still goes to all that can be seen.
-        let frozen_now = !frozen_before && self.freezer().is_ok_and(|freezer| freezer.freeze().is_ok());
-        let sent = self.signal_each(signal);
-        if frozen_now {
-            self.freezer()?.thaw()?;
-        }
-        sent
-    }
-
-    fn kill_all(&self) -> Result<()> {
-        let by_kernel = match &self.v2 {
-            // Since Linux 5.14: the whole tree at once, also frozen, and forks on the way are killed too.
-            Some(directory) => match directory.write("cgroup.kill", "1") {
-                Ok(()) => true,
-                Err(failed) if is_gone(failed.errno) => true,
-                Err(failed) => {
-                    let what = format!("cannot write \"1\" to {}", directory.file_path("cgroup.kill"));
-                    return Err(Error::os(what, failed.call, failed.errno));
-                }
-            },
-            None => false,
-        };
-        if by_kernel {
-            // A process that v1 has frozen does not even die.
-            return self.v1_directory("freezer").map_or(Ok(()), |directory| Freezer::V1(directory).thaw());
-        }
-        if self.freezer().is_ok_and(|freezer| freezer.freeze().is_ok()) {
-            let sent = self.signal_each(libc::SIGKILL);
-            self.freezer()?.thaw()?;
-            return sent;
-        }
-        // Those who fork while the list is read are in the next one; nobody forks for ever against this.
-        let deadline = Instant::now() + EMPTY_WITHIN;
-        while !self.pids()?.is_empty() && Instant::now() < deadline {
-            self.signal_each(libc::SIGKILL)?;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
-    }
-
-    fn signal_each(&self, signal: i32) -> Result<()> {
-        for pid in self.pids()? {
-            let sent = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_send_signal(pidfd.as_fd(), signal));
-            match sent {
-                Ok(()) => {}
-                Err(failed) if failed.errno == Errno::ESRCH => {}
-                Err(failed) => {
-                    let what = format!("cannot send signal {signal} to process {pid}");
-                    return Err(Error::os(what, failed.call.name(), failed.errno));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the cgroup and all below it. Kills nothing: waits, for a time, until those who were killed are gone.
-    /// Removing what is gone already succeeds.
-    pub(crate) fn destroy(&self) -> Result<()> {
-        let deadline = Instant::now() + EMPTY_WITHIN;
-        let mut waited = false;
-        for directory in self.directories() {
-            let mut pause = Duration::from_micros(500);
-            loop {
-                let errno = match std::fs::remove_dir(directory.path()) {
-                    Ok(()) => break,
-                    Err(error) => Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
-                };
-                match errno {
-                    errno if is_gone(errno) => break,
-                    Errno::EBUSY if Instant::now() < deadline => {}
-                    errno => return Err(self.remove_error(directory, errno)),
-                }
-                if let (Some(v2), false) = (&self.v2, waited) {
-                    // The processes are the same in all hierarchies, but only v2 tells when the last one has gone.
-                    waited = true;
-                    let _ = events::wait_for(v2, "populated", false, deadline);
-                } else {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(50));
-                }
-                match directory.remove_children() {
-                    Ok(()) => {}
-                    Err(failed) if failed.errno == Errno::EBUSY || is_gone(failed.errno) => {}
-                    Err(failed) => return Err(self.remove_error(directory, failed.errno)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes its directories as far as they are empty: they may be somebody else's.
-    pub(crate) fn remove_unused(&self) {
-        for directory in self.directories() {
-            let _ = std::fs::remove_dir(directory.path());
-        }
-    }
-
-    fn remove_error(&self, directory: &Directory, errno: Errno) -> Error {
-        let error = Error::os(format!("cannot remove cgroup {}", directory.path().display()), "rmdir", errno);
-        match directory.pids() {
-            Ok(pids) if !pids.is_empty() => error.with_hint(format!("processes are left in it: {pids:?}")),
-            _ => error,
-        }
-    }
-
     /// How many processes of the cgroup the kernel has killed for lack of memory; `None` where nobody counts.
     pub(crate) fn oom_kills(&self) -> Result<Option<u64>> {
         let (directory, file) = match (self.v1_directory("memory"), &self.v2) {
@@ -446,14 +296,6 @@ impl Cgroup {
             )),
         }
     }
-}
-
-fn pids_error(directory: &Directory, failed: Failed) -> Error {
-    Error::os(
-        format!("cannot list the processes of cgroup {}", directory.path().display()),
-        failed.call,
-        failed.errno,
-    )
 }
 
 fn duplicate(directory: &Directory) -> Result<OwnedFd> {

@@ -2,13 +2,15 @@
 //! (runtime-spec config-linux.md, "Control groups"; cgroups(7); the kernel's admin-guide/cgroup-v2 and cgroup-v1).
 //!
 //! One plan serves both versions: directories, then writes into files of those directories, in order. [`v2`] and
-//! [`v1`] translate `/linux/resources` into writes; [`device_rules`] decides about devices. Nothing is dropped: what
-//! the host's version cannot do is a problem with its pointer. As engines send zeros for "not set", a zero is no
-//! limit wherever runc takes it for none; `/linux/resources/pids/limit` is the exception (runtime-spec 1.3).
+//! [`v1`] translate `/linux/resources` into writes, [`fields`] reads what they share, [`device_rules`] decides about
+//! devices. Nothing is dropped: what the host's version cannot do is a problem with its pointer. As engines send zeros
+//! for "not set", a zero is no limit wherever runc takes it for none; `/linux/resources/pids/limit` is the exception
+//! (runtime-spec 1.3).
 
 #![forbid(unsafe_code)]
 
 mod device_rules;
+mod fields;
 #[cfg(test)]
 mod tests;
 mod v1;

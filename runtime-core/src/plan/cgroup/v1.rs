@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::v2::{
+use super::fields::{
     block_weight, bytes, check_swap, cpuset, hugepages, idle, leaf_weight, obsolete_memory, pids_max, rdma,
     swappiness,
 };

@@ -2,7 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use super::fields::{
+    block_weight, bytes, check_swap, cpuset, hugepages, idle, leaf_weight, obsolete_memory, pids_max, rdma,
+    swappiness,
+};
 use super::{Absent, Writer};
+use crate::plan::problems::escaped;
 use oci_spec::runtime as spec;
 
 const MEMORY: &str = "/linux/resources/memory";
@@ -34,26 +39,6 @@ pub(super) fn resources(resources: &spec::LinuxResources, writer: &mut Writer<'_
     }
     // Last, so that a value given in the kernel's own terms has the last word.
     unified(resources, writer);
-}
-
-/// Zero is a real limit (runtime-spec 1.3). It is written as 1, which lets the container's first process be born in
-/// the cgroup and no other: at 0 the kernel refuses that one too (pids_can_fork), and systemd knows no 0 either.
-pub(super) fn pids_max(limit: i64) -> String {
-    match limit {
-        0 => "1".to_owned(),
-        limit if limit < 0 => "max".to_owned(),
-        limit => limit.to_string(),
-    }
-}
-
-/// A number of bytes, `None` when not set; -1 says unlimited.
-pub(super) fn bytes(value: Option<i64>, pointer: &str, writer: &mut Writer<'_>) -> Option<i64> {
-    let value = value.filter(|value| *value != 0)?;
-    if value < -1 {
-        writer.refuse(pointer, "must be a number of bytes, or -1 for no limit");
-        return None;
-    }
-    Some(value)
 }
 
 fn max(value: i64) -> String {
@@ -97,40 +82,6 @@ fn memory(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) {
     obsolete_memory(memory, writer);
 }
 
-/// Whether swap can be set beside this limit.
-pub(super) fn check_swap(limit: Option<i64>, swap: Option<i64>, writer: &mut Writer<'_>) -> bool {
-    let message = match (limit, swap) {
-        (None, Some(swap)) if swap > 0 => "unable to set swap limit without memory limit",
-        (Some(limit), Some(swap)) if swap > 0 && limit > swap => {
-            "memory+swap limit should be >= memory limit"
-        }
-        _ => return true,
-    };
-    writer.refuse("/linux/resources/memory/swap", message);
-    false
-}
-
-/// `None` when not set; engines send -1, as an unsigned number, for that.
-pub(super) fn swappiness(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) -> Option<u64> {
-    let value = memory.swappiness().filter(|value| *value != u64::MAX)?;
-    if value > 100 {
-        writer.refuse(&format!("{MEMORY}/swappiness"), "must be between 0 and 100");
-        return None;
-    }
-    Some(value)
-}
-
-/// What no supported kernel has under either version. `checkBeforeUpdate` needs no write: a new cgroup uses nothing,
-/// so every limit passes.
-pub(super) fn obsolete_memory(memory: &spec::LinuxMemory, writer: &mut Writer<'_>) {
-    if memory.kernel().is_some_and(|value| value > 0) {
-        writer.refuse(&format!("{MEMORY}/kernel"), "kernels since 5.16 have no kernel memory limit");
-    }
-    if memory.use_hierarchy() == Some(false) {
-        writer.refuse(&format!("{MEMORY}/useHierarchy"), "kernels since 5.11 always account hierarchically");
-    }
-}
-
 /// v1's shares (2 to 262144, 1024 being the default) as v2's weight (1 to 10000, 100 being the default): the
 /// quadratic fit through the three points that all runtimes have used since 2025. The linear one before it made the
 /// default 39.
@@ -147,16 +98,6 @@ pub(super) fn weight_of_shares(shares: u64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 10000")]
     let weight = 10f64.powf(exponent).ceil() as u64;
     weight
-}
-
-/// 0 or 1, `None` when not set or refused.
-pub(super) fn idle(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) -> Option<i64> {
-    let idle = cpu.idle()?;
-    if !(0..=1).contains(&idle) {
-        writer.refuse(&format!("{CPU}/idle"), "must be 0 or 1");
-        return None;
-    }
-    Some(idle)
 }
 
 fn cpu(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
@@ -188,24 +129,6 @@ fn cpu(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
         writer.refuse(&format!("{CPU}/realtimePeriod"), "cgroup v2 has no real-time limits");
     }
     cpuset(cpu, writer);
-}
-
-pub(super) fn cpuset(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
-    for (value, file) in [(cpu.cpus(), "cpus"), (cpu.mems(), "mems")] {
-        if let Some(list) = value.as_deref().filter(|list| !list.is_empty()) {
-            writer.set(format!("cpuset.{file}"), list, format!("{CPU}/{file}"));
-        }
-    }
-}
-
-/// A weight in the config's terms, `None` when not set or refused.
-pub(super) fn block_weight(weight: Option<u16>, pointer: &str, writer: &mut Writer<'_>) -> Option<u16> {
-    let weight = weight.filter(|weight| *weight != 0)?;
-    if !(10..=1000).contains(&weight) {
-        writer.refuse(pointer, "must be between 10 and 1000");
-        return None;
-    }
-    Some(weight)
 }
 
 /// 10..=1000 onto 1..=10000, linearly.
@@ -247,65 +170,6 @@ fn block_io(io: &spec::LinuxBlockIo, writer: &mut Writer<'_>) {
     }
 }
 
-pub(super) fn leaf_weight(weight: Option<u16>, pointer: &str, writer: &mut Writer<'_>) {
-    if weight.is_some_and(|weight| weight != 0) {
-        writer.refuse(pointer, "kernels since 5.0 have no leaf weight: it went with the CFQ scheduler");
-    }
-}
-
-/// `limit_file` is the last part of the file's name.
-pub(super) fn hugepages(resources: &spec::LinuxResources, limit_file: &str, writer: &mut Writer<'_>) {
-    for (index, limit) in resources.hugepage_limits().iter().flatten().enumerate() {
-        let pointer = format!("/linux/resources/hugepageLimits/{index}");
-        let size = limit.page_size();
-        if !is_page_size(size) {
-            writer.refuse(&format!("{pointer}/pageSize"), "must be a size such as 64KB, 2MB or 1GB");
-            continue;
-        }
-        if limit.limit() < 0 {
-            writer.refuse(&format!("{pointer}/limit"), "must be a number of bytes");
-            continue;
-        }
-        let pointer = format!("{pointer}/limit");
-        writer.set(format!("hugetlb.{size}.{limit_file}"), limit.limit(), pointer.as_str());
-        // Since Linux 5.7 reservations can be limited too, which fails an mmap(2) in place of killing at a fault.
-        let reserved = format!("hugetlb.{size}.rsvd.{limit_file}");
-        writer.set_or(Absent::Skip, reserved, limit.limit(), pointer);
-    }
-}
-
-fn is_page_size(text: &str) -> bool {
-    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    digits.len() < text.len() && matches!(digits, "KB" | "MB" | "GB")
-}
-
-/// The same file in both versions.
-pub(super) fn rdma(resources: &spec::LinuxResources, writer: &mut Writer<'_>) {
-    let mut devices: Vec<_> = resources.rdma().iter().flatten().collect();
-    devices.sort_by_key(|(name, _)| name.as_str());
-    for (name, limits) in devices {
-        let pointer = format!("/linux/resources/rdma/{}", escape(name));
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            writer.refuse(&pointer, "is not the name of an RDMA device");
-            continue;
-        }
-        let mut value = name.clone();
-        for (limit, key) in [(limits.hca_handles(), "hca_handle"), (limits.hca_objects(), "hca_object")] {
-            if let Some(limit) = limit {
-                value.push_str(&format!(" {key}={limit}"));
-            }
-        }
-        if value.len() > name.len() {
-            writer.set("rdma.max", value, pointer);
-        }
-    }
-}
-
-/// A key as a part of a JSON pointer (RFC 6901).
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 /// These move, kill or stop processes, or change what the cgroup is. `cgroup.procs` above all: it would take any
 /// process of the host into the container.
 const NO_LIMITS: [&str; 5] =
@@ -315,7 +179,7 @@ fn unified(resources: &spec::LinuxResources, writer: &mut Writer<'_>) {
     let mut entries: Vec<_> = resources.unified().iter().flatten().collect();
     entries.sort();
     for (file, value) in entries {
-        let pointer = format!("/linux/resources/unified/{}", escape(file));
+        let pointer = format!("/linux/resources/unified/{}", escaped(file));
         if file.contains('/') {
             let message = format!("unified resource {file:?} must be a file name (no slashes)");
             writer.refuse(&pointer, &message);
