@@ -1,8 +1,11 @@
 //! config.json: bytes to the types of the spec, and what is wrong with bytes that are none.
 
+#![forbid(unsafe_code)]
+
 use crate::error::{Error, Problem, Result};
 use crate::plan::problems::escaped;
-use crate::spec::Spec;
+use crate::spec::{Capability, Process, Spec};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path as JsonPath, Segment};
 
@@ -16,62 +19,64 @@ pub(crate) struct Config {
 
 /// Bytes to a spec. What is no JSON at all is named by line and column, a value of the wrong kind by its pointer.
 pub(crate) fn parse(config: &[u8]) -> Result<Config> {
-    let parsed = match serde_json::from_slice(config) {
-        Ok(spec) => Config { spec, warnings: Vec::new() },
-        Err(_) => parse_leniently(config)?,
-    };
+    let (spec, warnings) = read(config, "/process/capabilities")?;
     check_raw(config)?;
-    Ok(parsed)
+    Ok(Config { spec, warnings })
+}
+
+/// Reads a process in the form of `/process` of a config.json, as `exec --process` takes it. Beside it comes what was
+/// left out, which the specification wants to be a warning and no error.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput), with a pointer into `json` to the value that is wrong.
+pub fn read_process(json: &[u8]) -> Result<(Process, Vec<Problem>)> {
+    let read = read(json, "/capabilities")?;
+    check_raw(json)?;
+    Ok(read)
+}
+
+/// serde reads once, without looking where it is. Only a text that fails is read again, more slowly.
+fn read<T: DeserializeOwned>(json: &[u8], capabilities: &str) -> Result<(T, Vec<Problem>)> {
+    if let Ok(value) = serde_json::from_slice(json) {
+        return Ok((value, Vec::new()));
+    }
+    let Ok(mut document) = serde_json::from_slice::<Value>(json) else { return Err(misread::<T>(json)) };
+    let warnings = match document.pointer_mut(capabilities) {
+        Some(sets) => leave_out_unknown(sets, capabilities),
+        None => Vec::new(),
+    };
+    if warnings.is_empty() {
+        return Err(misread::<T>(json));
+    }
+    let rest = document.to_string().into_bytes();
+    serde_json::from_slice(&rest).map(|value| (value, warnings)).map_err(|_| misread::<T>(&rest))
 }
 
 /// "Any value which cannot be mapped to a relevant kernel interface … MUST be logged as a warning": a capability of
 /// which nobody here has heard is left out (runtime-spec config.md, "Linux Process"). All else is an error.
-fn parse_leniently(config: &[u8]) -> Result<Config> {
+fn leave_out_unknown(sets: &mut Value, place: &str) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    let Ok(mut value) = serde_json::from_slice::<Value>(config) else { return Err(misread(config)) };
-    loop {
-        let bytes = value.to_string().into_bytes();
-        if let Ok(spec) = serde_json::from_slice(&bytes) {
-            return Ok(Config { spec, warnings });
-        }
-        let error = misread(&bytes);
-        match error.problems() {
-            [problem] if forget_capability(&mut value, &problem.pointer) => {
-                // Pointers count as the file does, from which nothing was left out.
-                let name = problem.message.clone();
-                warnings.push(Problem {
-                    pointer: parent(&problem.pointer).to_owned(),
-                    message: format!("{name}; it is left out"),
-                });
+    for (set, list) in sets.as_object_mut().into_iter().flatten() {
+        let Some(list) = list.as_array_mut() else { continue };
+        let mut index = 0;
+        list.retain(|name| {
+            let pointer = format!("{place}/{}/{index}", escaped(set));
+            index += 1;
+            let is_unknown = name.is_string() && serde_json::from_value::<Capability>(name.clone()).is_err();
+            if is_unknown {
+                let message = format!("{name} is no capability, see capabilities(7); it is left out");
+                warnings.push(Problem { pointer, message });
             }
-            _ => return Err(misread(config)),
-        }
+            !is_unknown
+        });
     }
+    warnings
 }
 
-fn parent(pointer: &str) -> &str {
-    pointer.rsplit_once('/').map_or("", |(parent, _)| parent)
-}
-
-/// Removes a name from a list of capabilities, if that is what the pointer leads to.
-fn forget_capability(config: &mut Value, pointer: &str) -> bool {
-    let list = parent(pointer);
-    let index = pointer.rsplit('/').next().and_then(|index| index.parse::<usize>().ok());
-    match (parent(list), config.pointer_mut(list), index) {
-        ("/process/capabilities", Some(Value::Array(names)), Some(index))
-            if names.get(index).is_some_and(Value::is_string) =>
-        {
-            names.remove(index);
-            true
-        }
-        _ => false,
-    }
-}
-
-/// What is wrong with bytes that are no spec. To follow the path to every value takes time, so only who fails does.
-fn misread(config: &[u8]) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_slice(config);
-    let problem = match serde_path_to_error::deserialize::<_, Spec>(&mut deserializer) {
+/// What is wrong with a text. To follow the path to every value takes time, so only who fails does.
+fn misread<T: DeserializeOwned>(json: &[u8]) -> Error {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let problem = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => explained(pointer(error.path()), error.inner()),
         Ok(_) => match deserializer.end() {
             Err(error) => explained(String::new(), &error),
@@ -169,12 +174,32 @@ fn explained(mut pointer: String, error: &serde_json::Error) -> Problem {
         pointer = format!("{pointer}/{}", escaped(field));
         message = format!("missing field {field:?}, which is required");
     }
-    if let Some((_, rest)) = message.split_once("no variant for ") {
-        let name = rest.split(' ').next().unwrap_or_default();
-        message = format!("{name:?} is no capability, see capabilities(7)");
-    }
     for (theirs, ours) in WORDS {
         message = message.replace(theirs, ours);
     }
     Problem { pointer, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_capabilities_are_left_out_with_a_warning() {
+        let json =
+            br#"{"cwd": "/", "user": {}, "capabilities": {"bounding": ["CAP_KILL", "CAP_OF_THE_FUTURE"]}}"#;
+        let (process, warnings) = read_process(json).expect("a process");
+        let bounding = process.capabilities().as_ref().and_then(|sets| sets.bounding().clone());
+        assert_eq!(bounding, Some([Capability::Kill].into()));
+        let warnings: Vec<_> = warnings.iter().map(Problem::to_string).collect();
+        let expected = r#"/capabilities/bounding/1: "CAP_OF_THE_FUTURE" is no capability, see capabilities(7); it is left out"#;
+        assert_eq!(warnings, [expected]);
+    }
+
+    #[test]
+    fn other_mistakes_are_found_behind_an_unknown_capability() {
+        let json = br#"{"capabilities": {"bounding": ["CAP_OF_THE_FUTURE"]}, "user": {}, "cwd": 5}"#;
+        let error = read_process(json).expect_err("the cwd is a number");
+        assert_eq!(error.problems()[0].pointer, "/cwd");
+    }
 }

@@ -25,6 +25,7 @@ mod terminal;
 mod trace;
 
 pub use bundle::Bundle;
+pub use config::read_process;
 pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};

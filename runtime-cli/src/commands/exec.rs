@@ -5,7 +5,8 @@ use crate::args::{Exec, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
 use crate::inherited;
-use crate::report::Failure;
+use crate::log::Log;
+use crate::report::{Failure, warn};
 use crate::terminal::own_size;
 use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
 use husk_core::{Container, ExecOptions};
@@ -17,7 +18,7 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
     refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
     inherited::check(args.preserve_fds)?;
     let container = context.load(&args.id_and_command[0])?;
-    let process = describe(&container, &args)?;
+    let process = describe(&container, &args, context.log)?;
     let terminal = process.terminal().unwrap_or(false);
     let mut options = ExecOptions::new()
         .console(console(args.detach, terminal, args.console_socket.take())?)
@@ -39,7 +40,7 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
 }
 
 /// The container's own process or the one in the file, changed as the flags say.
-fn describe(container: &Container, args: &Exec) -> Result<Process, Failure> {
+fn describe(container: &Container, args: &Exec, log: &Log) -> Result<Process, Failure> {
     let command = match args.id_and_command[1..].split_first() {
         // `exec ID -- COMMAND` is not for runc, but what many write.
         Some((dashes, rest)) if dashes == "--" => rest,
@@ -49,7 +50,7 @@ fn describe(container: &Container, args: &Exec) -> Result<Process, Failure> {
         Some(_) if !command.is_empty() => {
             return Err(Failure::new("the command stands in the --process file; there cannot be another"));
         }
-        Some(path) => read_process(path)?,
+        Some(path) => read_process(path, log)?,
         None if command.is_empty() => {
             return Err(Failure::new("process args cannot be empty")
                 .hint("say what to run: husk exec CONTAINER COMMAND"));
@@ -64,7 +65,7 @@ fn describe(container: &Container, args: &Exec) -> Result<Process, Failure> {
     Ok(process)
 }
 
-fn read_process(path: &Path) -> Result<Process, Failure> {
+fn read_process(path: &Path, log: &Log) -> Result<Process, Failure> {
     let mut text = String::new();
     let read = match path.as_os_str() == "-" {
         true => std::io::stdin().read_to_string(&mut text),
@@ -73,8 +74,10 @@ fn read_process(path: &Path) -> Result<Process, Failure> {
     read.map_err(|error| {
         Failure::system(format_args!("cannot read the process from {}", path.display()), error)
     })?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::new(format!("{} describes no process: {error}", path.display())))
+    let (process, warnings) = husk_core::read_process(text.as_bytes())
+        .map_err(|error| Failure::new(format!("{} describes no process: {error}", path.display())))?;
+    warnings.iter().for_each(|warning| warn(log, &warning.to_string()));
+    Ok(process)
 }
 
 fn change(process: &mut Process, args: &Exec) -> Result<(), Failure> {
