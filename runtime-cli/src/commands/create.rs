@@ -20,7 +20,7 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;
     for warning in bundle.warnings() {
-        warn(&context.log, &warning.to_string());
+        warn(context.log, &warning.to_string());
     }
     let terminal = bundle.spec().process().as_ref().and_then(husk_core::spec::Process::terminal);
     let mut options = context

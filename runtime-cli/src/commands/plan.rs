@@ -10,7 +10,7 @@ pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Failure>
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;
     for warning in bundle.warnings() {
-        warn(&context.log, &warning.to_string());
+        warn(context.log, &warning.to_string());
     }
     let plan = bundle.plan(&id, context.runtime.host(), &context.create_options())?;
     if args.json {

@@ -1,6 +1,6 @@
 //! What a new container's process needs and cannot make itself: fds and arrays, laid out before the clone.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::host::Host;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::process::Recorder;
@@ -9,9 +9,10 @@ use crate::state::replace_file;
 use crate::sys::{self, Failed};
 use nix::errno::Errno;
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The rootfs, the bind sources and what goes with them.
@@ -86,9 +87,38 @@ pub(super) fn open_joins(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
             )
             .at(Step::JoinNamespace)
         })?;
+        if is_own_namespace(&file, join.kind) {
+            refuse_to_change_own(plan, join.kind)?;
+        }
         fds.push((join.kind, OwnedFd::from(file)));
     }
     Ok(fds)
+}
+
+fn is_own_namespace(file: &File, kind: NamespaceKind) -> bool {
+    let own = std::fs::metadata(format!("/proc/self/ns/{}", kind.proc_name()));
+    let identity = |file: &Metadata| (file.dev(), file.ino());
+    matches!((own, file.metadata()), (Ok(own), Ok(joined)) if identity(&own) == identity(&joined))
+}
+
+/// A path may lead back to the runtime's own namespace, as `/proc/1/ns/net` does. Nothing in that may change.
+fn refuse_to_change_own(plan: &Plan, kind: NamespaceKind) -> Result<()> {
+    let host = format!("the {} namespace to join is the host's", kind.spec_name());
+    let sysctls = plan.sysctls.iter().filter(|sysctl| sysctl.namespace == kind);
+    let mut problems: Vec<Problem> = sysctls
+        .map(|sysctl| Problem {
+            pointer: sysctl.pointer(),
+            message: format!("sysctl {:?} is not allowed: {host}", sysctl.key),
+        })
+        .collect();
+    if kind == NamespaceKind::Uts {
+        let names = [("/hostname", plan.hostname.is_some()), ("/domainname", plan.domainname.is_some())];
+        problems.extend(names.into_iter().filter(|(_, given)| *given).map(|(pointer, _)| Problem {
+            pointer: pointer.to_owned(),
+            message: format!("cannot be set: {host}"),
+        }));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::problems_found(problems).at(Step::JoinNamespace)) }
 }
 
 /// The caller promised these fds; one that is not open would become one of ours.

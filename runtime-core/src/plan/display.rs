@@ -184,8 +184,11 @@ impl Plan {
     fn settings(&self, lines: &mut Lines) {
         for sysctl in &self.sysctls {
             let value = String::from_utf8_lossy(&sysctl.value);
-            let pointer = format!("/linux/sysctl/{}", super::problems::escaped(&sysctl.key));
-            lines.add(Step::Sysctl, pointer, format!("/proc/sys/{} is {value:?}", text(&sysctl.path)));
+            lines.add(
+                Step::Sysctl,
+                sysctl.pointer(),
+                format!("/proc/sys/{} is {value:?}", text(&sysctl.path)),
+            );
         }
         if let Some(name) = &self.hostname {
             lines.add(Step::Hostname, "/hostname", format!("the host name is {}", text(name)));

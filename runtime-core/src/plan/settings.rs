@@ -1,6 +1,6 @@
 //! Kernel parameters and names: what is set once the container's root is in place.
 
-use super::problems::{Pointer, Problems};
+use super::problems::{Pointer, Problems, escaped};
 use super::{NamespaceKind, NamespacePlan};
 use crate::spec::Spec;
 use std::collections::HashMap;
@@ -15,6 +15,17 @@ pub struct SysctlPlan {
     pub value: Vec<u8>,
     /// Its key in `/linux/sysctl`, for messages.
     pub key: String,
+    /// The namespace that it belongs to. One that is joined by its path may turn out to be the runtime's own: then the
+    /// parameter must not be set, and only who opens the path can know.
+    pub namespace: NamespaceKind,
+}
+
+impl SysctlPlan {
+    /// Where it stands in the config.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        format!("/linux/sysctl/{}", escaped(&self.key))
+    }
 }
 
 /// The longest name that a UTS namespace holds (`__NEW_UTS_LEN`, uname(2)).
@@ -63,24 +74,25 @@ pub(super) fn plan_sysctls(
     let at = linux.key("sysctl");
     let mut sorted: Vec<_> = sysctls.iter().collect();
     sorted.sort();
-    sorted
-        .into_iter()
-        .map(|(key, value)| {
-            let place = at.key(key);
-            let path = path_of(key);
-            if let Some(message) = refusal(key, &path, namespaces) {
-                problems.add(&place, message);
-            }
-            if value.contains(['\0', '\n']) {
-                problems.add(&place, "its value contains a NUL byte or a new line");
-            }
-            SysctlPlan {
+    let mut plans = Vec::with_capacity(sorted.len());
+    for (key, value) in sorted {
+        let place = at.key(key);
+        let path = path_of(key);
+        if value.contains(['\0', '\n']) {
+            problems.add(&place, "its value contains a NUL byte or a new line");
+        }
+        match owner(key, &path) {
+            Ok((namespace, _)) if namespaces.is_private(namespace) => plans.push(SysctlPlan {
                 path: problems.text(&place, path),
                 value: value.clone().into_bytes(),
                 key: key.clone(),
-            }
-        })
-        .collect()
+                namespace,
+            }),
+            Ok((_, why)) => problems.add(&place, format!("sysctl {key:?} {why}")),
+            Err(message) => problems.add(&place, message),
+        }
+    }
+    plans
 }
 
 /// The file below /proc/sys. As in sysctl(8) the first separator says which of `.` and `/` separates; the other
@@ -104,28 +116,25 @@ fn path_of(key: &str) -> String {
     }
 }
 
-/// Why a parameter may not be set, if so.
-fn refusal(key: &str, path: &str, namespaces: &NamespacePlan) -> Option<String> {
+/// The namespace that a parameter belongs to, and what is wrong where the container has none of its own.
+fn owner(key: &str, path: &str) -> Result<(NamespaceKind, &'static str), String> {
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Some(format!("{key:?} is no name of a parameter: it has an empty part, \".\" or \"..\""));
+        return Err(format!("{key:?} is no name of a parameter: it has an empty part, \".\" or \"..\""));
     }
     let dotted = path.replace('/', ".");
-    let (kind, why) = if IPC.contains(&dotted.as_str()) || path.starts_with("fs/mqueue/") {
-        (NamespaceKind::Ipc, "is not allowed in the host's ipc namespace")
+    if IPC.contains(&dotted.as_str()) || path.starts_with("fs/mqueue/") {
+        Ok((NamespaceKind::Ipc, "is not allowed in the host's ipc namespace"))
     } else if path.starts_with("net/") {
-        (NamespaceKind::Network, "not allowed in host network namespace")
+        Ok((NamespaceKind::Network, "not allowed in host network namespace"))
     } else if path.starts_with("user/") {
-        (NamespaceKind::User, "is not allowed without a user namespace")
+        Ok((NamespaceKind::User, "is not allowed without a user namespace"))
     } else if path == "kernel/domainname" {
-        (NamespaceKind::Uts, "is not allowed in the host's uts namespace")
+        Ok((NamespaceKind::Uts, "is not allowed in the host's uts namespace"))
     } else if path == "kernel/hostname" {
-        return Some(format!(
-            "sysctl {key:?} is not allowed as it conflicts with the OCI \"hostname\" field"
-        ));
+        Err(format!("sysctl {key:?} is not allowed as it conflicts with the OCI \"hostname\" field"))
     } else {
-        return Some(format!("sysctl {key:?} is not in a separate kernel namespace"));
-    };
-    (!namespaces.is_private(kind)).then(|| format!("sysctl {key:?} {why}"))
+        Err(format!("sysctl {key:?} is not in a separate kernel namespace"))
+    }
 }
 
 #[cfg(test)]
