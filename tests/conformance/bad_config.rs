@@ -221,6 +221,9 @@ static MOUNTS: &[Row] = &[
     Row::edit("tmpfs_size_is_no_size", &["/mounts/7"], &["size=banana"], |c| {
         c.mount("tmpfs", "tmpfs", "/a", &["size=banana"])
     }),
+    Row::edit("no_proc_on_proc", &["/mounts/7/source"], &["not of type proc"], |c| {
+        c.mount("bind", "/tmp", "/proc", &["bind"])
+    }),
     Row::edit("mount_inside_proc", &["/mounts/7/destination"], &["/proc"], |c| {
         c.mount("tmpfs", "tmpfs", "/proc/self", &[])
     }),
@@ -298,6 +301,10 @@ static SYSCTL: &[Row] = &[
     Row::edit("sysctl_ipc_without_ipc", &["/linux/sysctl/kernel.msgmax"], &["ipc"], |c| {
         c.without_namespace("ipc").without_mount("/dev/mqueue");
         c.put("/linux/sysctl", json!({"kernel.msgmax": "8192"}))
+    }),
+    Row::edit("sysctl_of_a_joined_host_network", &["/linux/sysctl/net.ipv4.ip_forward"], &["network"], |c| {
+        c.put("/linux/namespaces/1/path", json!("/proc/self/ns/net"));
+        c.put("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}))
     }),
     Row::edit("sysctl_hostname", &["/linux/sysctl/kernel.hostname"], &["hostname"], |c| {
         c.put("/linux/sysctl", json!({"kernel.hostname": "other"}))

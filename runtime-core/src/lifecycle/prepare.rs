@@ -8,6 +8,7 @@ use crate::rootfs;
 use crate::state::replace_file;
 use crate::sys::{self, Failed};
 use nix::errno::Errno;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
@@ -31,6 +32,11 @@ impl FileSystem {
         recorder.runtime_at(Step::OpenSource)?;
         let mut sources = Vec::with_capacity(plan.mounts.len());
         for mount in &plan.mounts {
+            if let MountSource::Bind { path, .. } = &mount.source
+                && mount.target.as_c_str() == c"/proc"
+            {
+                check_is_proc(mount.item, path)?;
+            }
             sources.push(match &mount.source {
                 MountSource::Bind { path, recursive } if host.privileged => Some(
                     rootfs::open_bind(path, *recursive, mount)
@@ -45,6 +51,22 @@ impl FileSystem {
             mount_data: plan.mounts.iter().map(rootfs::legacy_data).collect(),
             seals: plan.mounts.iter().map(|_| None).collect(),
         })
+    }
+}
+
+/// Programs believe what /proc says, so a container's is a real one (as runc has it since CVE-2019-16884).
+fn check_is_proc(item: u32, path: &CStr) -> Result<()> {
+    match statfs(path) {
+        Ok(found) if found.filesystem_type() == PROC_SUPER_MAGIC => Ok(()),
+        Ok(_) => {
+            let message = format!("{path:?} cannot be mounted on \"/proc\" because it is not of type proc");
+            let problem = Problem { pointer: format!("/mounts/{item}/source"), message };
+            Err(Error::problems_found(vec![problem]).at(Step::OpenSource))
+        }
+        Err(errno) => {
+            let what = format!("cannot look at {path:?} (/mounts/{item}/source)");
+            Err(Error::os(what, "statfs", errno).at(Step::OpenSource))
+        }
     }
 }
 
