@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use support::caller::{caller, lines, names};
 use support::{Lab, configs, id};
 
 fn main() {
@@ -89,16 +90,6 @@ impl Snapshot {
     }
 }
 
-fn lines(path: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(path).expect("read a file of /proc");
-    text.lines().map(str::to_owned).collect()
-}
-
-fn names(directory: &Path) -> Vec<std::fs::DirEntry> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten();
-    entries.filter_map(Result::ok).collect()
-}
-
 fn processes() -> Vec<String> {
     let is_pid = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
     let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
@@ -136,27 +127,6 @@ fn fds() -> Vec<String> {
             .then(|| format!("{} {}", entry.file_name().display(), target.display()))
     };
     names(Path::new("/proc/self/fd")).into_iter().filter_map(show).collect()
-}
-
-/// What the kernel says of this process: umask, signals, capabilities, threads, limits, namespaces and so on.
-fn caller() -> Vec<String> {
-    let is_steady = |line: &String| {
-        !["Vm", "Rss", "voluntary", "nonvoluntary", "Cpus", "Mems", "Hugetlb", "SigQ"]
-            .iter()
-            .any(|key| line.starts_with(key))
-    };
-    let mut all: Vec<String> = lines("/proc/thread-self/status").into_iter().filter(is_steady).collect();
-    for file in ["limits", "cgroup", "oom_score_adj", "comm", "personality"] {
-        all.extend(lines(&format!("/proc/thread-self/{file}")));
-    }
-    for entry in names(Path::new("/proc/thread-self/ns")) {
-        all.push(format!("{:?}", std::fs::read_link(entry.path())));
-    }
-    all.push(format!("cwd {:?}", std::env::current_dir()));
-    all.push(format!("environment {:?}", std::env::vars_os().collect::<Vec<_>>()));
-    all.push(format!("dumpable {:?}", nix::sys::prctl::get_dumpable()));
-    all.push(format!("subreaper {:?}", nix::sys::prctl::get_child_subreaper()));
-    all
 }
 
 fn step_of(name: &str) -> Step {

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::expect_used)]
 
+pub(crate) mod caller;
 pub(crate) mod configs;
 
 use husk_core::{Bundle, ContainerId, CreateOptions, Created, Runtime};
@@ -14,8 +15,10 @@ use serde_json::Value;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// A test: a name and what it does.
 pub(crate) type Test = (&'static str, fn());
@@ -166,6 +169,48 @@ pub(crate) const TOKEN: &str = "HUSK_TEST_TOKEN";
 /// Tells this test program from others that run at the same time.
 pub(crate) fn token() -> String {
     std::env::var(TOKEN).unwrap_or_else(|_| std::process::id().to_string())
+}
+
+/// Threads that allocate all the time, until this is dropped: their locks are held at any moment.
+#[derive(Debug)]
+pub(crate) struct BusyThreads {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl BusyThreads {
+    pub(crate) fn start(count: usize) -> BusyThreads {
+        let stop = Arc::new(AtomicBool::new(false));
+        let allocate = |stop: Arc<AtomicBool>| {
+            move || {
+                let mut kept: Vec<String> = Vec::new();
+                for round in 0_usize.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if round % 64 == 0 {
+                        // The containers need the processors too.
+                        std::thread::sleep(Duration::from_micros(500));
+                    }
+                    kept.push(format!("{round:>0$}", round % 3000));
+                    if kept.len() > 50 {
+                        kept.swap_remove(round % 50);
+                    }
+                }
+            }
+        };
+        let threads = (0..count).map(|_| std::thread::spawn(allocate(Arc::clone(&stop)))).collect();
+        BusyThreads { stop, threads }
+    }
+}
+
+impl Drop for BusyThreads {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
 }
 
 pub(crate) fn id(name: &str) -> ContainerId {
