@@ -48,7 +48,7 @@ pub(super) fn give_birth<'a>(
 
     // Everything that the new process holds on to; what is not in this list it closes first of all.
     let needed_fds = {
-        let fds = [files.rootfs.as_fd(), their_channel.as_fd(), gate.start.as_fd(), gate.started.as_fd()]
+        let fds = [files.rootfs.as_fd(), their_channel.as_fd(), gate.start.as_fd()]
             .into_iter()
             .chain(files.sources.iter().flatten().map(AsFd::as_fd))
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
@@ -59,7 +59,7 @@ pub(super) fn give_birth<'a>(
         needed(fds, stdio.numbers(), plan.process.preserve_fds)
     };
     let late_fds = {
-        let fds = [their_channel.as_fd(), gate.start.as_fd(), gate.started.as_fd()];
+        let fds = [their_channel.as_fd(), gate.start.as_fd()];
         needed(fds.into_iter().chain(child_hooks.fds()), None, plan.process.preserve_fds)
     };
     let mut home = Home::new();

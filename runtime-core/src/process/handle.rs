@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Ended};
 use nix::errno::Errno;
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A process that this program made. It is this program's child; dropping the handle leaves it running.
 #[derive(Debug)]
@@ -88,6 +88,13 @@ impl Process {
 impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd()
+    }
+}
+
+/// For event loops that take their fds as numbers, such as tokio's `AsyncFd`.
+impl AsRawFd for Process {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 }
 

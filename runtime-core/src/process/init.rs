@@ -26,7 +26,7 @@ pub(crate) struct Init<'a> {
     pub(crate) program: Program<'a>,
     pub(crate) recorder: &'a Recorder,
     pub(crate) channel: BorrowedFd<'a>,
-    /// Its end of the start gate; the other fifo it merely holds open, until execve closes it.
+    /// Its end of the start gate.
     pub(crate) start: BorrowedFd<'a>,
     /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own.
     pub(crate) rootfs: Option<BorrowedFd<'a>>,

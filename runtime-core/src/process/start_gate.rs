@@ -1,9 +1,10 @@
 //! The start gate: where a created container's process waits for `start`.
 //!
-//! Two fifos in the state directory. The process holds both open and reads `start`; whoever starts it writes one byte
-//! there and reads `started`, which ends when execve(2) closes the process's end, or the process ends. While it waits
-//! the process needs read(2) and nothing else, so a filter that is installed already hardly gets in the way, and that
-//! someone reads `start` is what makes a container *created* rather than *running*.
+//! A fifo in the state directory. The process holds it open and reads it; whoever starts it writes one byte, and knows
+//! that the gate is empty when nobody has the fifo open for reading any more: execve(2) has closed it, or the process
+//! has ended. While it waits the process needs read(2) and nothing else, so a filter that is installed already hardly
+//! gets in the way; and that someone reads the fifo is what makes a container *created* rather than *running*, so
+//! both questions have one answer.
 
 use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
@@ -14,24 +15,20 @@ use nix::unistd::mkfifoat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const START: &str = "start";
-const STARTED: &str = "started";
 
-/// The process's ends, opened by the runtime before the clone.
+/// The process's end, opened by the runtime before the clone.
 #[derive(Debug)]
 pub(crate) struct StartGate {
     pub(crate) start: OwnedFd,
-    pub(crate) started: OwnedFd,
 }
 
 impl StartGate {
     /// Makes the gate in a state directory.
     pub(crate) fn make(directory: BorrowedFd<'_>) -> nix::Result<StartGate> {
-        let open = |name: &str| {
-            mkfifoat(directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            // Reading and writing, so that opening never waits and reading never ends by itself.
-            openat(directory, name, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
-        };
-        Ok(StartGate { start: open(START)?, started: open(STARTED)? })
+        mkfifoat(directory, START, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        // Reading and writing, so that opening never waits and reading never ends by itself.
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        Ok(StartGate { start: openat(directory, START, flags, Mode::empty())? })
     }
 }
 
@@ -65,14 +62,16 @@ pub(crate) fn is_waiting(directory: BorrowedFd<'_>) -> nix::Result<bool> {
 
 /// Lets the process through and waits until it has executed its program or has ended; false when nobody waited.
 pub(crate) fn open(directory: BorrowedFd<'_>) -> Result<bool> {
-    let failed = Failed::from(Call::Openat2);
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let Some(start) = knock(directory).map_err(&failed)? else { return Ok(false) };
-    let started = openat(directory, STARTED, flags, Mode::empty()).map_err(&failed)?;
-    sys::write_all(start.as_fd(), b"!")?;
-    let mut end = [PollFd::new(started.as_fd(), PollFlags::POLLIN)];
+    let Some(start) = knock(directory).map_err(Failed::from(Call::Openat2))? else { return Ok(false) };
+    match sys::write_all(start.as_fd(), b"!") {
+        // It ended a moment ago.
+        Err(Failed { errno: Errno::EPIPE, .. }) => return Ok(false),
+        written => written?,
+    }
+    // A fifo without readers is an error to its writers (poll(2), POLLERR), which is always looked for.
+    let mut readers = [PollFd::new(start.as_fd(), PollFlags::empty())];
     loop {
-        match poll(&mut end, PollTimeout::NONE) {
+        match poll(&mut readers, PollTimeout::NONE) {
             Ok(_) => return Ok(true),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Failed::new(Call::Poll, errno)),

@@ -5,7 +5,7 @@ use std::path::Path;
 /// What the kernel says of this process: umask, signals, capabilities, threads, limits, namespaces and so on.
 pub(crate) fn caller() -> Vec<String> {
     let is_steady = |line: &String| {
-        !["Vm", "Rss", "voluntary", "nonvoluntary", "Cpus", "Mems", "Hugetlb", "SigQ"]
+        !["Vm", "Rss", "voluntary", "nonvoluntary", "Cpus", "Mems", "Hugetlb", "SigQ", "FDSize"]
             .iter()
             .any(|key| line.starts_with(key))
     };

@@ -70,8 +70,9 @@ fn busybox() -> Option<PathBuf> {
 }
 
 /// The programs in the root file system.
-const APPLETS: [&str; 12] =
-    ["sh", "cat", "echo", "sleep", "true", "false", "id", "ls", "env", "tty", "mount", "hostname"];
+const APPLETS: [&str; 13] = [
+    "sh", "cat", "echo", "readlink", "sleep", "true", "false", "id", "ls", "env", "tty", "mount", "hostname",
+];
 
 /// A directory with everything that a test makes; removed at its end.
 #[derive(Debug)]
