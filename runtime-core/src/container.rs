@@ -4,14 +4,14 @@ use crate::cgroup::Cgroup;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
-use crate::lifecycle::{delete, exec, freeze, kill, start};
 use crate::options::{CreateOptions, ExecOptions};
 use crate::plan::{HookPlan, Plan, ProcessPlan, plan_exec};
 use crate::process::handle::Process;
-use crate::runtime::Shared;
+use crate::runtime::{Runtime, Shared};
 use crate::spec;
 use crate::state::{Alive, Record, State, StateDirectory, Status, status, step_of_init};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// What [`Runtime::create`](crate::Runtime::create) makes.
@@ -176,47 +176,6 @@ impl Container {
         })
     }
 
-    /// Starts its process. Returns when the process has executed its program, and the poststart hooks have run.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidState`] when it has been started before; [`ErrorKind::NotExecutable`] when the program is
-    /// none.
-    pub fn start(&self) -> Result<()> {
-        start::start(self)
-    }
-
-    /// Sends a signal to its init. SIGKILL ends all its processes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidState`], `container not running`, when the init has ended.
-    pub fn kill(&self, signal: i32) -> Result<()> {
-        kill::kill(self, signal)
-    }
-
-    /// Sends a signal to every process in its cgroup.
-    ///
-    /// # Errors
-    /// [`ErrorKind::System`] when a process cannot be signalled.
-    pub fn kill_all(&self, signal: i32) -> Result<()> {
-        kill::kill_all(self, signal)
-    }
-
-    /// Freezes its processes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidState`] when it does not run.
-    pub fn pause(&self) -> Result<()> {
-        freeze::pause(self)
-    }
-
-    /// Lets them go on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidState`] when it is not paused.
-    pub fn resume(&self) -> Result<()> {
-        freeze::resume(self)
-    }
-
     /// The ids of its processes, as the caller's pid namespace counts, ascending.
     ///
     /// # Errors
@@ -234,20 +193,43 @@ impl Container {
     pub fn default_process(&self) -> Result<spec::Process> {
         Ok(self.spec()?.process().clone().unwrap_or_default())
     }
+}
 
-    /// Executes a further process in it. When this returns, the process has executed its program.
+impl Runtime {
+    /// A container that was created earlier, by this program or another.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it is stopped or paused; [`ErrorKind::NotExecutable`] when the program is none.
-    pub fn exec(&self, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
-        exec::exec(self, process, options)
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
+    pub fn load(&self, id: &ContainerId) -> Result<Container> {
+        StateDirectory::open(self.root(), id)
+            .map(|directory| Container::new(self.shared(), id.clone(), directory))
     }
 
-    /// Takes it away: its processes, its cgroup, its state; then runs its poststop hooks.
+    /// Every container, in the order of their ids.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it runs and `force` is [`Force::No`]. The error gives the handle back.
-    pub fn delete(self, force: Force) -> Result<Deleted, DeleteError> {
-        delete::delete(&self, force).map_err(|error| DeleteError { error, container: self })
+    /// [`ErrorKind::System`](crate::ErrorKind::System) when the directory cannot be read. One that is not there holds
+    /// no containers.
+    pub fn list(&self) -> Result<Vec<Container>> {
+        let cannot =
+            |error: &io::Error| Error::io(format!("cannot read {}", self.root().display()), "open", error);
+        let entries = match std::fs::read_dir(self.root()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(cannot(&error)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| cannot(&error))?;
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if let (true, Some(Ok(id))) =
+                (is_directory, entry.file_name().to_str().map(str::parse::<ContainerId>))
+            {
+                ids.push(id);
+            }
+        }
+        ids.sort();
+        // One that is deleted meanwhile is no longer one of them.
+        Ok(ids.iter().filter_map(|id| self.load(id).ok()).collect())
     }
 }

@@ -4,7 +4,7 @@
 //! The words that engines match on (`container does not exist`, `executable file not found in $PATH`, …) stand
 //! literally in the messages, so a front end can pass them on unchanged.
 
-use crate::plan::Step;
+use crate::step::Step;
 use nix::errno::Errno;
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! Invariant: what strikes in a new process obeys the rules of every step there, except for the effect that breaks
 //! them on purpose ([`FaultEffect::Allocate`]).
 
-use crate::plan::Step;
+use crate::step::Step;
 use crate::sys::{self, Call, Failed};
 use nix::errno::Errno;
 

@@ -1,7 +1,7 @@
 //! The timeline of a creation as Chrome trace JSON, from the flight recorder.
 
 use crate::error::{Error, Result};
-use crate::process::Recorder;
+use crate::recorder::Recorder;
 use serde_json::json;
 use std::path::Path;
 

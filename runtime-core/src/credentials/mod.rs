@@ -10,7 +10,7 @@
 pub(crate) mod limits;
 
 use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};
-use crate::process::Recorder;
+use crate::recorder::Recorder;
 use crate::sys::{self, Call, Capabilities, Failed, Result};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};

@@ -5,7 +5,7 @@ use crate::cgroup::Cgroup;
 use crate::container::{Container, Deleted, Force};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
-use crate::process::Recorder;
+use crate::recorder::Recorder;
 use crate::state::{Record, StateDirectory, Status};
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

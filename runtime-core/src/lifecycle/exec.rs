@@ -14,7 +14,7 @@ use crate::process::executed::{self, Executed};
 use crate::process::handle::Process;
 use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
-use crate::process::{Position, Recorder};
+use crate::recorder::{Position, Recorder};
 use crate::spec;
 use crate::state::{Alive, Record, Status};
 use crate::stdio::{PreparedConsole, PreparedStdio};

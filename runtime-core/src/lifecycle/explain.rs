@@ -3,7 +3,7 @@
 use super::hooks;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{MountPlan, MountSource, Parameter, Plan, ProcessPlan, Step};
-use crate::process::{NO_ITEM, Position, Recorder, Report};
+use crate::recorder::{NO_ITEM, Position, Recorder, Report};
 use crate::sys::{Call, Ended, Failed};
 use nix::errno::Errno;
 use std::ffi::CStr;

@@ -2,14 +2,15 @@
 
 mod birth;
 mod container_hooks;
-pub(crate) mod create;
-pub(crate) mod delete;
-pub(crate) mod exec;
+mod create;
+mod delete;
+mod exec;
 mod explain;
-pub(crate) mod freeze;
+mod freeze;
 mod guide;
 mod hooks;
-pub(crate) mod kill;
+mod kill;
 mod prepare;
-pub(crate) mod start;
+mod start;
 mod undo;
+mod verbs;

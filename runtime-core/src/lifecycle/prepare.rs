@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::host::Host;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
-use crate::process::Recorder;
+use crate::recorder::Recorder;
 use crate::rootfs;
 use crate::state::replace_file;
 use crate::sys::{self, Failed};

@@ -5,7 +5,8 @@ use super::hooks;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
-use crate::process::{Position, Recorder, start_gate};
+use crate::recorder::{Position, Recorder};
+use crate::start_gate;
 use crate::state::{Record, Status};
 use crate::sys;
 

@@ -20,9 +20,9 @@ mod process;
 mod rlimits;
 mod rootfs;
 mod settings;
-mod step;
 mod unsupported;
 
+pub use crate::step::Step;
 #[cfg(test)]
 pub(crate) use cgroup::plan as plan_cgroup;
 pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
@@ -36,7 +36,6 @@ pub(crate) use process::{ProcessContext, plan_process};
 pub use rlimits::RlimitPlan;
 pub use rootfs::{MaskPlan, RootfsPlan};
 pub use settings::SysctlPlan;
-pub use step::Step;
 
 use crate::error::Result;
 use crate::host::Host;

@@ -1,9 +1,9 @@
 //! What a new process does last, be it the container's init or one that is executed in it: stdio, identity, working
 //! directory, and the search for its executable, as the user that will execute it.
 
-use super::recorder::Recorder;
 use crate::credentials::{self, limits};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
+use crate::recorder::Recorder;
 use crate::rootfs;
 use crate::sys::{self, CStrings, Call, Failed, RESOLVE_IN_ROOT, Result};
 use nix::errno::Errno;

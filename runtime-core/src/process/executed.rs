@@ -3,8 +3,8 @@
 use super::channel::{Word, say, wait_for_go};
 use super::entry::{self, Program};
 use super::init::close_foreign_fds;
-use super::recorder::Recorder;
 use crate::plan::Step;
+use crate::recorder::Recorder;
 use crate::rootfs;
 use crate::sys::{self, Failed, Result};
 use crate::terminal;

@@ -7,11 +7,11 @@
 use super::channel::{Word, say, wait_for_go};
 use super::child_hook::ChildHook;
 use super::entry::{self, Program};
-use super::recorder::Recorder;
-use super::start_gate;
 use crate::credentials::limits;
 use crate::plan::{NamespaceKind, Plan, Step};
+use crate::recorder::Recorder;
 use crate::rootfs::{self, Mask, Mounter, resolve};
+use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
 use nix::sys::stat::{Mode, umask};

@@ -6,9 +6,9 @@
 
 use super::channel::{Word, say};
 use super::init::close_foreign_fds;
-use super::recorder::Recorder;
 use crate::credentials::limits;
 use crate::plan::{RlimitPlan, Step};
+use crate::recorder::Recorder;
 use crate::sys::{self, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 

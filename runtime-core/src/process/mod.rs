@@ -6,8 +6,8 @@
 //! - an **executed** process ([`executed`]) is a further one in a container that runs;
 //! - a **joiner** ([`joiner`]) enters namespaces that exist, on behalf of one of these two.
 //!
-//! They share the plan (by the clone), a page of numbers ([`Recorder`]) and a few one-byte words ([`channel`]).
-//! Both kinds of process end up in [`entry`], and a created container waits at its [`start_gate`].
+//! They share the plan (by the clone), a page of numbers ([`Recorder`](crate::recorder::Recorder)) and a few one-byte words ([`channel`]).
+//! Both kinds of process end up in [`entry`], and a created container waits at its [`start_gate`](crate::start_gate).
 
 pub(crate) mod channel;
 pub(crate) mod child_hook;
@@ -16,8 +16,4 @@ pub(crate) mod executed;
 pub(crate) mod handle;
 pub(crate) mod init;
 pub(crate) mod joiner;
-mod recorder;
 pub(crate) mod runtime;
-pub(crate) mod start_gate;
-
-pub(crate) use recorder::{NO_ITEM, Position, Recorder, Report};

@@ -11,7 +11,7 @@
 use crate::error;
 #[cfg(feature = "fault-injection")]
 use crate::fault::Fault;
-use crate::plan::Step;
+use crate::step::Step;
 use crate::sys::{self, Call, Failed, SharedPage};
 use nix::errno::Errno;
 use std::io::Write;

@@ -1,0 +1,82 @@
+//! The verbs as methods: what a [`Runtime`] and a [`Container`] can be asked to do. What they do stands beside this
+//! file, one verb a file.
+
+use super::{create, delete, exec, freeze, kill, start};
+use crate::bundle::Bundle;
+use crate::container::{Container, Created, DeleteError, Deleted, Force};
+use crate::error::Result;
+use crate::id::ContainerId;
+use crate::options::{CreateOptions, ExecOptions};
+use crate::process::handle::Process;
+use crate::runtime::Runtime;
+use crate::spec;
+
+impl Runtime {
+    /// Makes a container whose process waits to be started. The process is this program's child; who drops the handle
+    /// leaves it waiting.
+    ///
+    /// # Errors
+    /// A failure leaves nothing behind: no process, mount, cgroup or file. [`Error::step`] says how far it came.
+    pub fn create(&self, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Created> {
+        create::create(self, id, bundle, options)
+    }
+}
+
+impl Container {
+    /// Starts its process. Returns when the process has executed its program, and the poststart hooks have run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it has been started before; [`ErrorKind::NotExecutable`] when the program is
+    /// none.
+    pub fn start(&self) -> Result<()> {
+        start::start(self)
+    }
+
+    /// Sends a signal to its init. SIGKILL ends all its processes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`], `container not running`, when the init has ended.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        kill::kill(self, signal)
+    }
+
+    /// Sends a signal to every process in its cgroup.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] when a process cannot be signalled.
+    pub fn kill_all(&self, signal: i32) -> Result<()> {
+        kill::kill_all(self, signal)
+    }
+
+    /// Freezes its processes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it does not run.
+    pub fn pause(&self) -> Result<()> {
+        freeze::pause(self)
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it is not paused.
+    pub fn resume(&self) -> Result<()> {
+        freeze::resume(self)
+    }
+
+    /// Executes a further process in it. When this returns, the process has executed its program.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it is stopped or paused; [`ErrorKind::NotExecutable`] when the program is none.
+    pub fn exec(&self, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
+        exec::exec(self, process, options)
+    }
+
+    /// Takes it away: its processes, its cgroup, its state; then runs its poststop hooks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it runs and `force` is [`Force::No`]. The error gives the handle back.
+    pub fn delete(self, force: Force) -> Result<Deleted, DeleteError> {
+        delete::delete(&self, force).map_err(|error| DeleteError { error, container: self })
+    }
+}
