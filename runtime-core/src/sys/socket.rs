@@ -43,7 +43,8 @@ pub(crate) fn bring_up_loopback() -> Result<()> {
     // SAFETY: an ifreq is plain numbers, for which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (room, byte) in request.ifr_name.iter_mut().zip(b"lo") {
-        *room = byte.cast_signed();
+        // A char is signed on x86_64 and unsigned on aarch64; both letters are ASCII.
+        *room = libc::c_char::try_from(*byte).unwrap_or_default();
     }
     request.ifr_ifru.ifru_flags = IFF_UP;
     // SAFETY: the kernel reads an ifreq.
