@@ -1,4 +1,8 @@
 //! husk-core: a low-level OCI container runtime as a library.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
 mod bundle;
 mod cgroup;
 mod config;
@@ -23,6 +27,7 @@ mod start_gate;
 mod state;
 mod stdio;
 mod step;
+#[allow(unsafe_code)]
 mod sys;
 mod terminal;
 mod trace;

@@ -1,8 +1,8 @@
 //! The birth of a container's process: what it needs is laid out, and one clone3(2) makes it.
 
 use super::container_hooks::ContainerHooks;
-use super::create::{Request, internal};
 use super::prepare::{FileSystem, open_joins};
+use super::request::{Request, internal};
 use crate::cgroup::Birthplace;
 use crate::error::{Error, Result};
 use crate::plan::{NamespaceKind, NamespacePlan, Step};

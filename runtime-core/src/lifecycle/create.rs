@@ -4,8 +4,8 @@
 
 use super::birth::{Birth, give_birth};
 use super::guide::Guide;
-use super::hooks;
 use super::prepare::{check_preserved, write_pid_file};
+use super::request::Request;
 use super::undo::Undo;
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, CgroupRecord};
@@ -13,32 +13,13 @@ use crate::container::{Container, Created};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::options::CreateOptions;
-use crate::plan::{NamespaceKind, Plan, Step};
+use crate::plan::{NamespaceKind, Step};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
-use crate::state::{InitRecord, Record, StateDirectory, Status, now, start_time};
-use crate::sys::Failed;
+use crate::state::{InitRecord, Record, StateDirectory, now, start_time};
 use crate::trace;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// What is to be created.
-pub(super) struct Request<'a> {
-    pub(super) runtime: &'a Runtime,
-    id: &'a ContainerId,
-    pub(super) bundle: &'a Bundle,
-    pub(super) options: &'a CreateOptions,
-    pub(super) plan: &'a Plan,
-    annotations: BTreeMap<String, String>,
-}
-
-impl Request<'_> {
-    /// The state, as hooks read it.
-    pub(super) fn state(&self, status: Status, pid: i32) -> Vec<u8> {
-        hooks::state_json(self.id.as_str(), status, pid, self.bundle.path(), &self.annotations)
-    }
-}
 
 pub(crate) fn create(
     runtime: &Runtime,
@@ -66,11 +47,6 @@ pub(crate) fn create(
             Err(error)
         }
     }
-}
-
-/// An error of the recorder's file or the like, which is ours and not the config's.
-pub(super) fn internal(what: &'static str) -> impl Fn(Failed) -> Error {
-    move |failed| Error::os(what, failed.call.name(), failed.errno)
 }
 
 fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>) -> Result<Process> {

@@ -1,8 +1,8 @@
 //! `exec`: a further process in a running container.
 
-use super::create::internal;
 use super::explain::{Subject, explain};
 use super::prepare::{check_preserved, write_oom_score, write_pid_file};
+use super::request::internal;
 use crate::cgroup::Cgroup;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};

@@ -2,10 +2,10 @@
 //! the host.
 
 use super::container_hooks::ContainerHooks;
-use super::create::{Request, internal};
 use super::explain::{Subject, explain};
 use super::hooks;
 use super::prepare::{write_oom_score, write_proc};
+use super::request::{Request, internal};
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};

@@ -11,6 +11,7 @@ mod guide;
 mod hooks;
 mod kill;
 mod prepare;
+mod request;
 mod start;
 mod undo;
 mod verbs;

@@ -5,8 +5,8 @@
 //! container's part. Without one it gets a bind mount of its own cgroup, and nothing above that. On a v1 or hybrid
 //! host there is one mount for each hierarchy, on a tmpfs.
 
-use super::mount_options::{MountOptions, NODEV, NOEXEC, NOSUID};
-use super::mounts::{MountAttributes, MountContext, MountPlan, MountSource, Parameter};
+use super::mount_options::{MountAttributes, MountOptions, NODEV, NOEXEC, NOSUID, Parameter};
+use super::mounts::{MountContext, MountPlan, MountSource};
 use super::problems::{Pointer, Problems};
 use super::{CgroupDirectory, NamespaceKind};
 use crate::host::CgroupLayout;

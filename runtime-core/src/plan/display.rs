@@ -1,7 +1,7 @@
 //! A plan for people and programs: one line a step, in the order in which it will happen.
 
 use super::cgroup::{DeviceKind, DeviceRule};
-use super::mounts::MountAttributes;
+use super::mount_options::MountAttributes;
 use super::{HookKind, HookPlan, MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use super::{capabilities, mount_options as attribute};
 use serde::{Serialize, Serializer};

@@ -29,7 +29,8 @@ pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, Devic
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use hooks::{HookKind, HookPlan, HooksPlan};
-pub use mounts::{MountAttributes, MountPlan, MountSource, Parameter};
+pub use mount_options::{MountAttributes, Parameter};
+pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
 pub use process::{CapabilityPlan, ProcessPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan};
 pub(crate) use process::{ProcessContext, plan_process};
@@ -37,7 +38,7 @@ pub use rlimits::RlimitPlan;
 pub use rootfs::{MaskPlan, RootfsPlan};
 pub use settings::SysctlPlan;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::CreateOptions;
@@ -121,7 +122,7 @@ impl Plan {
         let session_keyring =
             (!options.no_new_keyring).then(|| CString::new(format!("_ses.{id}")).unwrap_or_default());
         // Without a process there is a problem, and so no plan.
-        let Some(process) = process else { return Err(crate::Error::problems_found(problems.into_list())) };
+        let Some(process) = process else { return Err(Error::problems_found(problems.into_list())) };
         problems.or(Plan {
             namespaces,
             rootfs,
@@ -225,5 +226,5 @@ pub(crate) fn plan_exec(
         listen_fds: 0,
         preserve_fds: options.preserve_fds,
     };
-    plan_process(process, &context).map_err(crate::Error::problems_found)
+    plan_process(process, &context).map_err(Error::problems_found)
 }

@@ -4,9 +4,34 @@
 //! of the file system (its superblock, set with fsconfig(2)), those of one mount of it (mount_setattr(2)), and the
 //! propagation type. An option that is not in the table is a parameter of the file system itself, `size=64k` say.
 
-use super::mounts::{MountAttributes, Parameter};
 use super::problems::{Pointer, Problems};
 use std::ffi::CString;
+
+/// Attributes for mount_setattr(2), as `MOUNT_ATTR_*` bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MountAttributes {
+    /// Bits to set. An access-time mode stands here together with `MOUNT_ATTR__ATIME` in `clear`.
+    pub set: u64,
+    /// Bits to clear.
+    pub clear: u64,
+}
+
+impl MountAttributes {
+    /// Nothing to change.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.set == 0 && self.clear == 0
+    }
+}
+
+/// A key for fsconfig(2): a flag when there is no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// For example `size`.
+    pub key: CString,
+    /// For example `65536k`.
+    pub value: Option<CString>,
+}
 
 /// `MOUNT_ATTR_RDONLY`, from linux/mount.h.
 pub(crate) const RDONLY: u64 = 0x0000_0001;

@@ -3,39 +3,13 @@
 //! What a config calls one mount may take several steps here (the cgroup hierarchies of a v1 or hybrid host, for
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
-use super::mount_options::MountOptions;
+use super::mount_options::{MountAttributes, MountOptions, Parameter};
 use super::problems::{Pointer, Problems};
 use super::{CgroupPlan, NamespaceKind, NamespacePlan};
 use crate::host::Host;
 use crate::spec;
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
-
-/// Attributes for mount_setattr(2), as `MOUNT_ATTR_*` bits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MountAttributes {
-    /// Bits to set. An access-time mode stands here together with `MOUNT_ATTR__ATIME` in `clear`.
-    pub set: u64,
-    /// Bits to clear.
-    pub clear: u64,
-}
-
-impl MountAttributes {
-    /// Nothing to change.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.set == 0 && self.clear == 0
-    }
-}
-
-/// A key for fsconfig(2): a flag when there is no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// For example `size`.
-    pub key: CString,
-    /// For example `65536k`.
-    pub value: Option<CString>,
-}
 
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
