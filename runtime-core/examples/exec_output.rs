@@ -2,6 +2,8 @@
 //!
 //! A container belongs to no process: any program that may read the state directory can load it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use husk_core::{ContainerId, ExecOptions, Runtime, Stdio};
 use std::error::Error;
 use std::fs::File;

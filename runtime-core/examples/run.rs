@@ -3,6 +3,8 @@
 //! Everything that a program does with the library, in order: protect its own binary, open a state directory, read
 //! the bundle, create, start, wait, delete.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use husk_core::{Bundle, ContainerId, CreateOptions, Created, Force, Runtime};
 use std::process::ExitCode;
 

@@ -3,6 +3,8 @@
 //! A [`Process`](husk_core::Process) is a pidfd, which becomes readable when the process ends: an event loop waits
 //! for it as for a socket, without a thread, a signal handler or a timer.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use husk_core::{Bundle, CreateOptions, Created, Force, Runtime};
 use std::error::Error;
 use std::time::Duration;

@@ -199,7 +199,7 @@ impl Runtime {
     /// A container that was created earlier, by this program or another.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
+    /// [`ErrorKind::NotFound`].
     pub fn load(&self, id: &ContainerId) -> Result<Container> {
         StateDirectory::open(self.root(), id)
             .map(|directory| Container::new(self.shared(), id.clone(), directory))
@@ -208,7 +208,7 @@ impl Runtime {
     /// Every container, in the order of their ids.
     ///
     /// # Errors
-    /// [`ErrorKind::System`](crate::ErrorKind::System) when the directory cannot be read. One that is not there holds
+    /// [`ErrorKind::System`] when the directory cannot be read. One that is not there holds
     /// no containers.
     pub fn list(&self) -> Result<Vec<Container>> {
         let cannot =

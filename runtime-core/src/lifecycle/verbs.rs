@@ -16,7 +16,7 @@ impl Runtime {
     /// leaves it waiting.
     ///
     /// # Errors
-    /// A failure leaves nothing behind: no process, mount, cgroup or file. [`Error::step`] says how far it came.
+    /// A failure leaves nothing behind: no process, mount, cgroup or file. [`Error::step`](crate::Error::step) says how far it came.
     pub fn create(&self, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Created> {
         create::create(self, id, bundle, options)
     }
@@ -26,7 +26,7 @@ impl Container {
     /// Starts its process. Returns when the process has executed its program, and the poststart hooks have run.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it has been started before; [`ErrorKind::NotExecutable`] when the program is
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it has been started before; [`ErrorKind::NotExecutable`](crate::ErrorKind::NotExecutable) when the program is
     /// none.
     pub fn start(&self) -> Result<()> {
         start::start(self)
@@ -35,7 +35,7 @@ impl Container {
     /// Sends a signal to its init. SIGKILL ends all its processes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`], `container not running`, when the init has ended.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState), `container not running`, when the init has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
         kill::kill(self, signal)
     }
@@ -43,7 +43,7 @@ impl Container {
     /// Sends a signal to every process in its cgroup.
     ///
     /// # Errors
-    /// [`ErrorKind::System`] when a process cannot be signalled.
+    /// [`ErrorKind::System`](crate::ErrorKind::System) when a process cannot be signalled.
     pub fn kill_all(&self, signal: i32) -> Result<()> {
         kill::kill_all(self, signal)
     }
@@ -51,7 +51,7 @@ impl Container {
     /// Freezes its processes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it does not run.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it does not run.
     pub fn pause(&self) -> Result<()> {
         freeze::pause(self)
     }
@@ -59,7 +59,7 @@ impl Container {
     /// Lets them go on.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it is not paused.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it is not paused.
     pub fn resume(&self) -> Result<()> {
         freeze::resume(self)
     }
@@ -67,7 +67,7 @@ impl Container {
     /// Executes a further process in it. When this returns, the process has executed its program.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it is stopped or paused; [`ErrorKind::NotExecutable`] when the program is none.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it is stopped or paused; [`ErrorKind::NotExecutable`](crate::ErrorKind::NotExecutable) when the program is none.
     pub fn exec(&self, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
         exec::exec(self, process, options)
     }
@@ -75,7 +75,7 @@ impl Container {
     /// Takes it away: its processes, its cgroup, its state; then runs its poststop hooks.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it runs and `force` is [`Force::No`]. The error gives the handle back.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it runs and `force` is [`Force::No`]. The error gives the handle back.
     pub fn delete(self, force: Force) -> Result<Deleted, DeleteError> {
         delete::delete(&self, force).map_err(|error| DeleteError { error, container: self })
     }

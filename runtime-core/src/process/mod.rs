@@ -1,6 +1,6 @@
 //! Processes, and who does what:
 //!
-//! - the **runtime** is the calling process: it lays everything out ([`Launch`]), makes the new process with one
+//! - the **runtime** is the calling process: it lays everything out ([`runtime`]), makes the new process with one
 //!   clone3(2), writes its id maps, runs hooks, and waits until it is ready;
 //! - the **init** ([`init`]) is the container's first process, from its birth to its execve;
 //! - an **executed** process ([`executed`]) is a further one in a container that runs;

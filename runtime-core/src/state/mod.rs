@@ -10,7 +10,7 @@
 //! | `start` | the start gate |
 //! | `lock` | held by whoever changes the container |
 //!
-//! The status is not among them: it is asked of the kernel each time ([`status`]).
+//! The status is not among them: it is asked of the kernel each time ([`status()`]).
 
 mod directory;
 mod record;
