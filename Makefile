@@ -44,6 +44,17 @@ test: ## run the tests of every package; the black-box ones test the release bin
 	@scripts/setup test
 	@scripts/build
 	RUNTIME_UNDER_TEST=$(husk) cargo test --workspace --no-fail-fast
+	@$(MAKE) --no-print-directory test-embed
+
+.PHONY: test-embed
+test-embed: ## build a program outside the workspace that depends on husk-core alone, and run a container with it (as root)
+	@# With the versions of the workspace, whose builds it can share in part.
+	@cp Cargo.lock examples/embed/Cargo.lock
+	@export CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target); \
+	cargo build -q --manifest-path examples/embed/Cargo.toml || exit; \
+	if [[ $$(id -u) != 0 ]]; then echo 'test-embed ... SKIPPED: needs root'; [[ $$CI != true ]]; exit; fi; \
+	said=$$("$$CARGO_TARGET_DIR"/debug/embed sh -c 'echo process $$$$ on $$(uname -n)'); echo "$$said"; \
+	[[ $$said == 'process 1 on embedded'* ]]
 
 .PHONY: conformance
 conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc instead of husk
