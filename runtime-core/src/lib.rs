@@ -138,6 +138,7 @@ mod recorder;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod rootfs;
 mod runtime;
+mod socket;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod start_gate;
 mod state;

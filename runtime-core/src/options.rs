@@ -39,6 +39,7 @@ pub struct CreateOptions {
     pub(crate) stdio: Stdio,
     pub(crate) console: Console,
     pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) listen_fds: u32,
     pub(crate) no_pivot: bool,
@@ -74,6 +75,14 @@ impl CreateOptions {
     #[must_use]
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// A listening `AF_UNIX` socket that gets the init's pidfd, as `SCM_RIGHTS`, before `create` returns; the message's
+    /// data is `standard`.
+    #[must_use]
+    pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pidfd_socket = Some(path.into());
         self
     }
 
@@ -136,6 +145,7 @@ pub struct ExecOptions {
     pub(crate) stdio: Stdio,
     pub(crate) console: Console,
     pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) ignore_paused: bool,
     #[cfg(feature = "fault-injection")]
@@ -167,6 +177,14 @@ impl ExecOptions {
     #[must_use]
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// A listening `AF_UNIX` socket that gets the process's pidfd, as `SCM_RIGHTS`, before `exec` returns; the message's
+    /// data is `setns`.
+    #[must_use]
+    pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pidfd_socket = Some(path.into());
         self
     }
 

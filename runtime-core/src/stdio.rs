@@ -2,16 +2,14 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Console, Stdio};
-use nix::errno::Errno;
+use crate::socket;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg, socket,
-    socketpair,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
 };
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
 
 /// The fds to become stdio, numbered 3 or more, so that putting one into its place cannot overwrite another.
 #[derive(Debug)]
@@ -64,7 +62,9 @@ impl PreparedConsole {
                         .map_err(|errno| Error::os("cannot make a console socket", "socketpair", errno))?;
                 Ok(PreparedConsole { child, parent: Some(parent) })
             }
-            Console::Socket(path) => Ok(PreparedConsole { child: connect_to(path)?, parent: None }),
+            Console::Socket(path) => {
+                Ok(PreparedConsole { child: socket::connect(path, "console socket")?, parent: None })
+            }
         }
     }
 
@@ -89,29 +89,4 @@ impl PreparedConsole {
         }
         Err(Error::new(ErrorKind::System, "the new process sent no terminal"))
     }
-}
-
-fn connect_to(path: &Path) -> Result<OwnedFd> {
-    let cannot = |call: &'static str| {
-        move |errno: Errno| {
-            Error::os(format!("cannot connect to console socket {}", path.display()), call, errno)
-        }
-    };
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(cannot("socket"))?;
-    // An address holds 107 bytes of path; a longer one is reached through its directory's fd.
-    let directory;
-    let address = match UnixAddr::new(path) {
-        Ok(address) => address,
-        Err(_) => {
-            let parent = path.parent().unwrap_or(Path::new("/"));
-            directory = File::open(parent)
-                .map_err(|error| Error::io(format!("cannot open {}", parent.display()), "open", &error))?;
-            let name = path.file_name().unwrap_or_default();
-            let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-            UnixAddr::new(&short).map_err(cannot("connect"))?
-        }
-    };
-    connect(socket.as_raw_fd(), &address).map_err(cannot("connect"))?;
-    Ok(socket)
 }

@@ -36,6 +36,8 @@ steps! {
     OpenSource,
     /// Prepare the way on which the terminal comes back.
     OpenConsole,
+    /// Connect to the socket that gets the process's pidfd; it is sent when the process is ready.
+    PidfdSocket,
     /// clone3(2): the new process is born, in its new namespaces and, where the kernel can, in its cgroup.
     Clone,
     // The runtime, while the new process waits.

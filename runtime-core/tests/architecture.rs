@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "credentials",
     "rootfs",
     "stdio",
+    "socket",
     "cgroup",
     "start_gate",
     "recorder",

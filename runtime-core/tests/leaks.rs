@@ -304,6 +304,7 @@ fn every_step_of_an_exec_fails_cleanly() {
         use Step::*;
         [
             OpenConsole,
+            PidfdSocket,
             Clone,
             OomScore,
             EnterCgroup,
@@ -434,6 +435,13 @@ fn real_faults_leave_nothing() {
             |options, lab| options.console(Console::Socket(lab.file("missing.sock"))),
             Step::OpenConsole,
             "missing.sock",
+        ),
+        (
+            "no pidfd socket",
+            |_| {},
+            |options, lab| options.pidfd_socket(lab.file("missing.sock")),
+            Step::PidfdSocket,
+            "cannot connect to pidfd socket",
         ),
         (
             "no devpts",

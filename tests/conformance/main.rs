@@ -15,6 +15,7 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod outputs;
+mod pidfd_socket;
 mod process;
 mod robustness;
 mod seccomp;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         process::cases,
         exec::cases,
         terminal::cases,
+        pidfd_socket::cases,
         namespaces::cases,
         mounts::cases,
         confinement::cases,

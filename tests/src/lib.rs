@@ -21,6 +21,7 @@
 mod command;
 mod config;
 mod container;
+pub mod descriptors;
 mod lab;
 mod outcome;
 mod runtime;

@@ -1,58 +1,35 @@
 //! Terminals from the outside: the socket that receives one, and one to start a runtime on.
 
 use std::fs::File;
-use std::io::{IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::Stop;
-
-/// How long a terminal may stay silent.
-const SILENCE: Duration = Duration::from_secs(10);
+use crate::descriptors::{DescriptorSocket, SILENCE, readable};
 
 /// The listening end of `--console-socket`.
 #[derive(Debug)]
 pub struct ConsoleSocket {
     /// What to give to `--console-socket`.
     pub path: PathBuf,
-    listener: UnixListener,
+    socket: DescriptorSocket,
 }
 
 impl ConsoleSocket {
     /// Listens in `directory`.
     pub fn listen(directory: &Path) -> Result<ConsoleSocket, Stop> {
-        let path = directory.join("console.sock");
-        let listener = UnixListener::bind(&path)?;
-        Ok(ConsoleSocket { path, listener })
+        let socket = DescriptorSocket::listen(directory, "console.sock")?;
+        Ok(ConsoleSocket { path: socket.path.clone(), socket })
     }
 
     /// Receives the terminal's master, and the name that came with it.
     pub fn receive(&self) -> Result<(Terminal, String), Stop> {
-        readable(&self.listener)?;
-        let (stream, _) = self.listener.accept()?;
-        readable(&stream)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut name = [0; 256];
-        let received =
-            recvmsg(&stream, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let mut fds: Vec<OwnedFd> = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                fds.extend(received);
-            }
-        }
-        assert_eq!(fds.len(), 1, "descriptors that came over the console socket");
-        let master = fds.pop().map(File::from).ok_or_else(|| Stop::Failed("no descriptor came".into()))?;
-        let name = String::from_utf8_lossy(&name[..received.bytes]).into_owned();
-        Ok((Terminal { master, seen: String::new() }, name))
+        let (master, name) = self.socket.receive()?;
+        Ok((Terminal { master: master.into(), seen: String::new() }, name))
     }
 }
 
@@ -112,14 +89,5 @@ impl Terminal {
 impl AsFd for Terminal {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.master.as_fd()
-    }
-}
-
-/// Waits until there is something to read, or to accept.
-fn readable(fd: &impl AsFd) -> Result<(), Stop> {
-    let timeout = PollTimeout::try_from(SILENCE).unwrap_or(PollTimeout::NONE);
-    match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout)? {
-        0 => Err(Stop::Failed(format!("nothing came over a terminal or its socket within {SILENCE:?}"))),
-        _ => Ok(()),
     }
 }

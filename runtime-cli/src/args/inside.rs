@@ -64,8 +64,8 @@ pub(crate) struct Exec {
     /// Known only to be refused by name.
     #[arg(long, value_name = "PATH", hide = true)]
     pub(crate) cgroup: Vec<String>,
-    /// Known only to be refused by name.
-    #[arg(long, value_name = "PATH", hide = true)]
+    /// Send a pidfd of the process over the unix socket that listens at PATH
+    #[arg(long, value_name = "PATH")]
     pub(crate) pidfd_socket: Option<PathBuf>,
     /// The container's id, and the command with its arguments
     #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1.., trailing_var_arg = true)]

@@ -27,8 +27,8 @@ pub(crate) struct NewContainer {
     /// Keep the caller's session keyring
     #[arg(long)]
     pub(crate) no_new_keyring: bool,
-    /// Known only to be refused by name.
-    #[arg(long, value_name = "PATH", hide = true)]
+    /// Send a pidfd of the first process over the unix socket that listens at PATH
+    #[arg(long, value_name = "PATH")]
     pub(crate) pidfd_socket: Option<PathBuf>,
 }
 

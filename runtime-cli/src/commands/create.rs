@@ -1,6 +1,6 @@
 //! create, and what run shares with it: from a bundle and flags to a container that waits at its start gate.
 
-use super::{Context, parse_id, refuse};
+use super::{Context, parse_id};
 use crate::args::{Create, NewContainer};
 use crate::console::console;
 use crate::inherited;
@@ -14,7 +14,6 @@ pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
 
 /// `detached`: this program will not stay to serve a terminal.
 pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) -> Result<Created, Failure> {
-    refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
     let listen_fds = inherited::sockets_to_activate();
     inherited::check(listen_fds.saturating_add(args.preserve_fds))?;
     let id = parse_id(&args.id)?;
@@ -32,6 +31,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         .no_new_keyring(args.no_new_keyring);
     if let Some(path) = args.pid_file {
         options = options.pid_file(path);
+    }
+    if let Some(path) = args.pidfd_socket {
+        options = options.pidfd_socket(path);
     }
     let created = context.runtime.create(&id, &bundle, &options)?;
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));

@@ -15,7 +15,6 @@ use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
     refuse(!args.cgroup.is_empty(), "exec --cgroup")?;
-    refuse(args.pidfd_socket.is_some(), "--pidfd-socket")?;
     inherited::check(args.preserve_fds)?;
     let container = context.load(&args.id_and_command[0])?;
     let process = describe(&container, &args, context.log)?;
@@ -26,6 +25,9 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
         .ignore_paused(args.ignore_paused);
     if let Some(path) = args.pid_file.take() {
         options = options.pid_file(path);
+    }
+    if let Some(path) = args.pidfd_socket.take() {
+        options = options.pidfd_socket(path);
     }
     if args.detach {
         let process = container.exec(&process, &options)?;

@@ -11,6 +11,7 @@ use crate::process::init::{self, Init};
 use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
 use crate::recorder::Recorder;
+use crate::socket::PidfdSocket;
 use crate::start_gate::StartGate;
 use crate::state::StateDirectory;
 use crate::stdio::{PreparedConsole, PreparedStdio};
@@ -24,6 +25,7 @@ pub(super) struct Birth<'a> {
     /// The newborn is a joiner, whose child is the container's process.
     pub(super) is_joiner: bool,
     pub(super) console: Option<PreparedConsole>,
+    pub(super) pidfd_socket: Option<PidfdSocket>,
     pub(super) hooks: ContainerHooks<'a>,
 }
 
@@ -42,6 +44,8 @@ pub(super) fn give_birth<'a>(
     let stdio = PreparedStdio::new(&options.stdio)?;
     recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.process.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
+    recorder.runtime_at(Step::PidfdSocket)?;
+    let pidfd_socket = PidfdSocket::connect(options.pidfd_socket.as_ref())?;
     let child_hooks = ContainerHooks::new(plan)?;
     let host_proc = open_host_proc(&plan.namespaces)?;
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
@@ -110,7 +114,7 @@ pub(super) fn give_birth<'a>(
     };
     let born = born.map_err(|failed| clone_error(failed, &plan.namespaces))?;
     let newborn = Newborn::new(born, channel);
-    Ok(Birth { newborn, is_joiner: two_stages, console, hooks: child_hooks })
+    Ok(Birth { newborn, is_joiner: two_stages, console, pidfd_socket, hooks: child_hooks })
 }
 
 /// A pid namespace is entered by children only; a user namespace has to be entered before what belongs to it is made;

@@ -17,8 +17,10 @@ use crate::plan::{NamespaceKind, Step};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
+use crate::socket::Whose;
 use crate::state::{InitRecord, Record, StateDirectory, now, start_time};
 use crate::trace;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 pub(crate) fn create(
@@ -83,7 +85,7 @@ fn assemble(
     cgroup.apply(&plan.cgroup)?;
 
     // After the cgroup, whose directories may be among the bind sources.
-    let Birth { newborn, is_joiner, console, hooks } =
+    let Birth { newborn, is_joiner, console, pidfd_socket, hooks } =
         give_birth(request, directory, &cgroup.birthplace()?, recorder)?;
     let process = undo.process.insert(newborn);
     Guide { request, recorder, cgroup, hooks }.run(process, is_joiner, &mut undo.owes_poststop)?;
@@ -91,6 +93,9 @@ fn assemble(
         Some(console) => console.receive()?,
         None => None,
     };
+    if let Some(socket) = pidfd_socket {
+        socket.send(process.pidfd.as_fd(), Whose::Init)?;
+    }
 
     recorder.runtime_at(Step::WriteRecord)?;
     let (start_time, _) = start_time(process.pid).unwrap_or((0, true));

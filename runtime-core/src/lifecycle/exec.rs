@@ -15,6 +15,7 @@ use crate::process::handle::Process;
 use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
 use crate::recorder::{Position, Recorder};
+use crate::socket::{PidfdSocket, Whose};
 use crate::spec;
 use crate::state::{Alive, Record, Status};
 use crate::stdio::{PreparedConsole, PreparedStdio};
@@ -45,9 +46,15 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         )?;
     #[cfg(feature = "fault-injection")]
     let recorder = recorder.with_fault(options.fault);
+    recorder.runtime_at(Step::PidfdSocket)?;
+    let pidfd_socket = PidfdSocket::connect(options.pidfd_socket.as_ref())?;
     let (mut newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
     let subject = Subject { plan: None, process: &plan };
     let made = follow(&mut newborn, joins, subject, &recorder)
+        .and_then(|()| match pidfd_socket {
+            Some(socket) => socket.send(newborn.pidfd.as_fd(), Whose::Executed),
+            None => Ok(()),
+        })
         .and_then(|()| finish(&mut newborn, console, options, subject, &recorder));
     match made {
         Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),

@@ -1,0 +1,71 @@
+//! The listening `AF_UNIX` sockets of callers (unix(7)): reaching one by its path, and the one that gets a pidfd.
+
+use crate::error::{Error, Result};
+use crate::step::Step;
+use crate::sys;
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Connects; `name` says what the socket is for.
+pub(crate) fn connect(path: &Path, name: &str) -> Result<OwnedFd> {
+    let cannot = |call: &'static str| {
+        move |errno: Errno| Error::os(format!("cannot connect to {name} {}", path.display()), call, errno)
+    };
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(cannot("socket"))?;
+    // An address holds 107 bytes of path; a longer one is reached through its directory's fd.
+    let directory;
+    let address = match UnixAddr::new(path) {
+        Ok(address) => address,
+        Err(_) => {
+            let parent = path.parent().unwrap_or(Path::new("/"));
+            directory = File::open(parent)
+                .map_err(|error| Error::io(format!("cannot open {}", parent.display()), "open", &error))?;
+            let file = path.file_name().unwrap_or_default();
+            let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(file);
+            UnixAddr::new(&short).map_err(cannot("connect"))?
+        }
+    };
+    nix::sys::socket::connect(socket.as_raw_fd(), &address).map_err(cannot("connect"))?;
+    Ok(socket)
+}
+
+/// Whose pidfd it is: the message's data, in runc's words, so that one receiver can tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A container's first process.
+    Init,
+    /// A further one.
+    Executed,
+}
+
+impl Whose {
+    fn word(self) -> &'static [u8] {
+        match self {
+            Whose::Init => b"standard",
+            Whose::Executed => b"setns",
+        }
+    }
+}
+
+/// A connected receiver of a pidfd.
+#[derive(Debug)]
+pub(crate) struct PidfdSocket(OwnedFd);
+
+impl PidfdSocket {
+    /// Before there is a process, so that a receiver who is not there costs nothing.
+    pub(crate) fn connect(path: Option<&PathBuf>) -> Result<Option<PidfdSocket>> {
+        let connected = path.map(|path| connect(path, "pidfd socket").map(PidfdSocket)).transpose();
+        connected.map_err(|error| error.at(Step::PidfdSocket))
+    }
+
+    /// Sends one message with one fd.
+    pub(crate) fn send(self, pidfd: BorrowedFd<'_>, whose: Whose) -> Result<()> {
+        sys::send_fd(self.0.as_fd(), pidfd, whose.word()).map_err(|failed| {
+            Error::os("cannot send the pidfd", failed.call.name(), failed.errno).at(Step::PidfdSocket)
+        })
+    }
+}
