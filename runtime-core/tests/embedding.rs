@@ -28,6 +28,8 @@ fn main() {
     }
     support::run(&[
         ("containers_from_many_threads_at_once", containers_from_many_threads_at_once),
+        ("commands_from_many_threads_at_once", commands_from_many_threads_at_once),
+        ("an_id_is_claimed_once", an_id_is_claimed_once),
         ("a_container_in_an_event_loop", a_container_in_an_event_loop),
         ("a_command_and_its_output", a_command_and_its_output),
         ("input_reaches_the_process", input_reaches_the_process),
@@ -117,6 +119,55 @@ fn containers_from_many_threads_at_once() {
     let now: BTreeSet<String> = caller().into_iter().collect();
     let changes: Vec<&String> = before.symmetric_difference(&now).collect();
     assert!(changes.is_empty(), "the caller has changed: {changes:#?}");
+}
+
+fn commands_from_many_threads_at_once() {
+    with_running("commands", |_, container| {
+        let _busy = BusyThreads::start(4);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                scope.spawn(move || {
+                    for number in 0..10 {
+                        let (stdio, reader) = captured();
+                        let word = format!("{thread}-{number}");
+                        let process =
+                            command(container, &["sh", "-c", &format!("echo {word}; exit {number}")]);
+                        let mut running =
+                            container.exec(&process, &ExecOptions::new().stdio(stdio)).expect("exec");
+                        assert_eq!(read(reader), word + "\n");
+                        assert_eq!(running.wait().expect("wait").code(), Some(number));
+                    }
+                });
+            }
+        });
+        assert_eq!(container.processes().expect("processes").len(), 1);
+    });
+}
+
+fn an_id_is_claimed_once() {
+    let lab = Lab::new();
+    let config = in_cgroup(configs::small("true"), "claim");
+    let options = CreateOptions::new().stdio(Stdio::Null);
+    for _ in 0..10 {
+        let tries: Vec<Result<Created, Error>> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| lab.create("claim", &config, &options))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("join")).collect()
+        });
+        let mut made = 0;
+        for result in tries {
+            match result {
+                Ok(Created { container, mut init }) => {
+                    made += 1;
+                    container.start().expect("start");
+                    assert!(init.wait().expect("wait").success());
+                    container.delete(Force::No).expect("delete");
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}"),
+            }
+        }
+        assert_eq!(made, 1);
+    }
 }
 
 fn a_container_in_an_event_loop() {

@@ -17,8 +17,11 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     let wrong = |message: String| Err(Error::new(ErrorKind::InvalidState, message));
     let alive = match (status, alive) {
         (Status::Created, Some(alive)) => alive,
-        (Status::Running, _) => return wrong("cannot start an already running container".to_owned()),
-        (Status::Stopped, _) => return Err(has_stopped(container)),
+        // A process that ends lets go of the gate first, and for a moment looks like one that runs.
+        (Status::Running, _) if was_started(container) => {
+            return wrong("cannot start an already running container".to_owned());
+        }
+        (Status::Running | Status::Stopped, _) => return Err(has_stopped(container)),
         (status, _) => return wrong(format!("cannot start a container in the {status} state")),
     };
     let record = container.record()?;
@@ -39,6 +42,10 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     hooks::run_all(HookKind::Poststart, &plan.hooks.poststart, &record.bundle, &state).inspect_err(|_| {
         let _ = sys::pidfd_send_signal(std::os::fd::AsFd::as_fd(&alive.pidfd), libc::SIGKILL);
     })
+}
+
+fn was_started(container: &Container) -> bool {
+    container.record().and_then(|record| check_executed(container, &record)).is_ok()
 }
 
 /// Its init has ended. If that was before anybody started it, what became of it is said.
