@@ -1,5 +1,6 @@
 //! What a caller says beside the config: [`CreateOptions`], [`ExecOptions`], [`Stdio`].
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -138,6 +139,10 @@ impl CreateOptions {
     }
 }
 
+/// Paths relative to the container's cgroup, by controller; the empty name is for every hierarchy that no other name is
+/// for.
+pub(crate) type SubCgroups = BTreeMap<String, String>;
+
 /// How to execute a further process in a container. What the process *is* stands in the
 /// [`oci_spec::runtime::Process`] beside it.
 #[derive(Debug, Clone, Default)]
@@ -148,6 +153,7 @@ pub struct ExecOptions {
     pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) ignore_paused: bool,
+    pub(crate) sub_cgroups: SubCgroups,
     #[cfg(feature = "fault-injection")]
     pub(crate) fault: Option<crate::fault::Fault>,
 }
@@ -192,6 +198,21 @@ impl ExecOptions {
     #[must_use]
     pub fn preserve_fds(mut self, count: u32) -> Self {
         self.preserve_fds = count;
+        self
+    }
+
+    /// Put it into a cgroup below the container's, one that is there: `path` is relative to the container's cgroup,
+    /// in every hierarchy for which there is no [`sub_cgroup_of`](ExecOptions::sub_cgroup_of). With `/` it joins the
+    /// container's cgroup itself or fails, where otherwise it would follow the init into a sub-cgroup.
+    #[must_use]
+    pub fn sub_cgroup(self, path: impl Into<String>) -> Self {
+        self.sub_cgroup_of("", path)
+    }
+
+    /// The same in the v1 hierarchy of one controller, `name=systemd` for a named one.
+    #[must_use]
+    pub fn sub_cgroup_of(mut self, controller: impl Into<String>, path: impl Into<String>) -> Self {
+        self.sub_cgroups.insert(controller.into(), path.into());
         self
     }
 

@@ -19,6 +19,7 @@ mod pidfd_socket;
 mod process;
 mod robustness;
 mod seccomp;
+mod sub_cgroups;
 mod terminal;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         confinement::cases,
         devices::cases,
         cgroups::cases,
+        sub_cgroups::cases,
         freezer::cases,
         hooks::cases,
         seccomp::cases,

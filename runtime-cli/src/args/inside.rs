@@ -61,8 +61,8 @@ pub(crate) struct Exec {
     /// Allow it in a paused container: the program runs when the container resumes
     #[arg(long)]
     pub(crate) ignore_paused: bool,
-    /// Known only to be refused by name.
-    #[arg(long, value_name = "PATH", hide = true)]
+    /// Join the cgroup at PATH below the container's; for each controller of v1 there may be one
+    #[arg(long, value_name = "[CONTROLLER[,CONTROLLER]:]PATH")]
     pub(crate) cgroup: Vec<String>,
     /// Send a pidfd of the process over the unix socket that listens at PATH
     #[arg(long, value_name = "PATH")]

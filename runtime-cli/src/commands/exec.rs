@@ -1,7 +1,7 @@
 //! exec: one more process, as the flags or `--process` describe it. Every failure ends in status 255 (see `commands`).
 
-use super::{Context, refuse};
-use crate::args::{Exec, parse_user};
+use super::Context;
+use crate::args::{Exec, parse_sub_cgroups, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
 use crate::inherited;
@@ -14,7 +14,6 @@ use std::io::Read;
 use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
-    refuse(!args.cgroup.is_empty(), "exec --cgroup")?;
     inherited::check(args.preserve_fds)?;
     let container = context.load(&args.id_and_command[0])?;
     let process = describe(&container, &args, context.log)?;
@@ -28,6 +27,12 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
     }
     if let Some(path) = args.pidfd_socket.take() {
         options = options.pidfd_socket(path);
+    }
+    for (controller, path) in parse_sub_cgroups(&args.cgroup).map_err(Failure::new)? {
+        options = match controller {
+            Some(controller) => options.sub_cgroup_of(controller, path),
+            None => options.sub_cgroup(path),
+        };
     }
     if args.detach {
         let process = container.exec(&process, &options)?;

@@ -106,14 +106,6 @@ fn done(result: husk_core::Result<()>) -> Result<u8, Failure> {
     result.map(|()| 0).map_err(Failure::from)
 }
 
-/// A flag that is in the table only to be refused.
-pub(crate) fn refuse(given: bool, flag: &str) -> Result<(), Failure> {
-    match given {
-        true => Err(Failure::unsupported(flag)),
-        false => Ok(()),
-    }
-}
-
 /// Deletes a container. Hooks that failed after it was gone are warnings: the container is deleted all the same.
 pub(crate) fn remove(container: Container, force: Force, log: &Log) -> Result<(), Failure> {
     let deleted = container.delete(force).map_err(|failed| failed.error)?;

@@ -37,7 +37,6 @@ fn what_is_not_supported_is_refused_by_name() {
         (&["events", "--stats", "x"], "events", 1),
         (&["checkpoint", "--help"], "checkpoint", 1),
         (&["restore", "-no-subreaper", "--bundle", "b", "x"], "restore", 1),
-        (&["exec", "--cgroup", "a", "x", "id"], "exec --cgroup", 255),
         (&["--rootless", "true", "list"], "--rootless true", 1),
         (&["--cgroup-manager", "disabled", "list"], "--cgroup-manager disabled", 1),
     ] {

@@ -15,6 +15,7 @@ mod events;
 mod freezer;
 mod processes;
 mod removal;
+mod sub_cgroup;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,7 @@ use crate::spec;
 use crate::state::{Alive, Record, Status};
 use crate::stdio::{PreparedConsole, PreparedStdio};
 use crate::sys;
+use nix::errno::Errno;
 use std::ffi::CString;
 use std::fs::{File, metadata};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,8 +74,15 @@ fn give_birth(
     options: &ExecOptions,
     recorder: &Recorder,
 ) -> Result<(Newborn, bool, Option<PreparedConsole>)> {
-    let cgroup = Cgroup::open(&record.cgroup)?;
-    let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
+    let (cgroup, birthplace) = if options.sub_cgroups.is_empty() {
+        let cgroup = Cgroup::open(&record.cgroup)?;
+        let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
+        (cgroup, birthplace)
+    } else {
+        let cgroup = Cgroup::open(&record.cgroup.below(&options.sub_cgroups)?)?;
+        let birthplace = cgroup.birthplace_below()?;
+        (cgroup, birthplace)
+    };
     let kinds = kinds_to_join(record, init.pid);
     let flags = kinds.iter().fold(0, |all, kind| all | kind.clone_flag());
     let root = container_root(record, init.pid)?;
@@ -119,8 +127,13 @@ fn give_birth(
     };
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
     recorder.runtime_at(Step::Clone)?;
-    let born = sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed)))
-        .map_err(|failed| internal("cannot make a process")(failed).at(Step::Clone))?;
+    let born =
+        sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed))).map_err(|failed| {
+            match cgroup.busy() {
+                Some(busy) if failed.errno == Errno::EBUSY => busy,
+                _ => internal("cannot make a process")(failed).at(Step::Clone),
+            }
+        })?;
     Ok((Newborn::new(born, channel), second_clone, console))
 }
 
