@@ -368,7 +368,7 @@ fn real_faults_leave_nothing() {
             },
             same,
             Step::RaiseLimits,
-            "cannot raise a limit",
+            "cannot raise a limit (/process/rlimits/0)",
         ),
         (
             "no executable",

@@ -7,13 +7,11 @@
 use crate::plan::RlimitPlan;
 use crate::sys::{self, Limit, Result};
 
-/// Raises the hard limits that are too low. Process 0 is the caller itself.
-pub(crate) fn raise(pid: i32, limits: &[RlimitPlan]) -> Result<()> {
-    for wanted in limits {
-        let now = sys::prlimit(pid, wanted.resource, None)?;
-        if now.hard < wanted.hard {
-            sys::prlimit(pid, wanted.resource, Some(Limit { hard: wanted.hard, ..now }))?;
-        }
+/// Raises a hard limit that is too low. Process 0 is the caller itself.
+pub(crate) fn raise(pid: i32, wanted: &RlimitPlan) -> Result<()> {
+    let now = sys::prlimit(pid, wanted.resource, None)?;
+    if now.hard < wanted.hard {
+        sys::prlimit(pid, wanted.resource, Some(Limit { hard: wanted.hard, ..now }))?;
     }
     Ok(())
 }

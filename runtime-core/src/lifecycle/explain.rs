@@ -233,7 +233,7 @@ fn of_process(step: Step, item: u32) -> String {
         Step::NoNewPrivileges => "cannot set no_new_privs (/process/noNewPrivileges)".to_owned(),
         Step::Seccomp => "cannot install the system call filter (/linux/seccomp)".to_owned(),
         Step::SecurityLabel => "cannot set the security label (/process/apparmorProfile)".to_owned(),
-        Step::RaiseLimits => "cannot raise a limit (/process/rlimits)".to_owned(),
+        Step::RaiseLimits => format!("cannot raise a limit (/process/rlimits/{item})"),
         Step::Limits => format!("cannot set a limit (/process/rlimits/{item})"),
         Step::PreserveFds => "cannot keep the preserved fds".to_owned(),
         _ if item == NO_ITEM => format!("step {step} failed"),

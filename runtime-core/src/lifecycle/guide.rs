@@ -113,8 +113,10 @@ fn write_maps(pid: i32, namespaces: &NamespacePlan, process: &ProcessPlan) -> Re
 
 /// For a process in a new user namespace, whose own privileges count for nothing on the host.
 fn raise_limits(pid: i32, process: &ProcessPlan) -> Result<()> {
-    limits::raise(pid, &process.rlimits).map_err(|failed| {
-        Error::os("cannot raise a limit (/process/rlimits)", failed.call.name(), failed.errno)
-            .at(Step::RaiseLimits)
+    process.rlimits.iter().try_for_each(|limit| {
+        limits::raise(pid, limit).map_err(|failed| {
+            let what = format!("cannot raise a limit (/process/rlimits/{})", limit.item);
+            Error::os(what, failed.call.name(), failed.errno).at(Step::RaiseLimits)
+        })
     })
 }

@@ -6,7 +6,8 @@ use nix::errno::Errno;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// A process that this program made. It is this program's child; dropping the handle leaves it running.
+/// A process that this program made. It is this program's child; dropping the handle leaves it running, and whoever
+/// does not [wait](Process::wait) for it leaves a zombie when it ends, for as long as the program itself lives.
 #[derive(Debug)]
 pub struct Process {
     pid: i32,

@@ -153,8 +153,10 @@ fn settle(init: &Init<'_>) -> Result<()> {
     let (plan, recorder) = (init.plan, init.recorder);
     umask(Mode::empty());
     if !plan.namespaces.is_private(NamespaceKind::User) {
-        recorder.at(Step::RaiseLimits)?;
-        limits::raise(0, &plan.process.rlimits)?;
+        for limit in &plan.process.rlimits {
+            recorder.at_item(Step::RaiseLimits, limit.item)?;
+            limits::raise(0, limit)?;
+        }
     }
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if plan.namespaces.is_new(NamespaceKind::Cgroup) {

@@ -56,8 +56,10 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
     }
-    joiner.recorder.at(Step::RaiseLimits)?;
-    limits::raise(0, joiner.limits)?;
+    for limit in joiner.limits {
+        joiner.recorder.at_item(Step::RaiseLimits, limit.item)?;
+        limits::raise(0, limit)?;
+    }
     for (item, (fd, kinds)) in (0..).zip(joiner.targets) {
         joiner.recorder.at_item(Step::JoinNamespace, item)?;
         sys::setns(*fd, *kinds)?;

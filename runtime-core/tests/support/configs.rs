@@ -50,6 +50,9 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
         path.to_str().expect("a UTF-8 path").to_owned()
     });
     let [lower, upper, scratch] = layers;
+    // Parameters of 256 bytes and more do not fit fsconfig(2) and go through mount(2).
+    let long = lab.file(&"l".repeat(250));
+    std::fs::create_dir_all(&long).expect("make a layer");
     let source = lab.file("source");
     std::fs::create_dir_all(&source).expect("make a bind source");
     std::fs::write(lab.file("single"), "single").expect("write a bind source");
@@ -87,7 +90,9 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
             { "destination": "/mnt/single", "type": "bind", "source": lab.file("single"), "options": ["bind", "nosuid"] },
             { "destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"] },
             { "destination": "/mnt/overlay", "type": "overlay", "source": "overlay",
-              "options": [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={scratch}")] }
+              "options": [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={scratch}")] },
+            { "destination": "/mnt/layers", "type": "overlay", "source": "overlay",
+              "options": [format!("lowerdir={}:{lower}", long.display())] }
         ],
         "hooks": {
             "prestart": hook("/bin/true"), "createRuntime": hook("/bin/true"), "createContainer": hook("/bin/true"),
