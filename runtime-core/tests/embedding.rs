@@ -35,6 +35,7 @@ fn main() {
         ("input_reaches_the_process", input_reaches_the_process),
         ("no_stdio", no_stdio),
         ("a_terminal_comes_back", a_terminal_comes_back),
+        ("fds_go_to_nobody_else", fds_go_to_nobody_else),
         ("a_handle_is_loaded_by_another_program", a_handle_is_loaded_by_another_program),
         ("a_dropped_handle_leaves_the_container", a_dropped_handle_leaves_the_container),
         ("waiting_twice_gives_one_answer", waiting_twice_gives_one_answer),
@@ -274,6 +275,40 @@ fn a_terminal_comes_back() {
     container.delete(Force::No).expect("delete");
 }
 
+/// What the library opens closes on execve, and what the caller has open without that flag is not for containers.
+fn fds_go_to_nobody_else() {
+    let open_fds = || -> BTreeSet<String> {
+        let entries = support::caller::names(Path::new("/proc/self/fdinfo"));
+        entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let close_on_exec = |fd: &String| {
+        let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) else { return true };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect("flags").trim();
+        u32::from_str_radix(flags, 8).expect("octal") & 0o2_000_000 != 0
+    };
+    let lab = Lab::new();
+    let inherited = nix::unistd::dup(File::open("/etc/passwd").expect("open")).expect("dup");
+    assert!(!close_on_exec(&std::os::fd::AsRawFd::as_raw_fd(&inherited).to_string()));
+
+    let before = open_fds();
+    let mut config = in_cgroup(configs::small("sleep 1000"), "fds");
+    config["process"]["terminal"] = true.into();
+    let Created { container, mut init } = lab.create("fds", &config, &CreateOptions::new()).expect("create");
+    container.start().expect("start");
+    let (stdio, reader) = captured();
+    let mut process = command(&container, &["ls", "/proc/self/fd"]);
+    process.set_terminal(Some(false));
+    let mut listing = container.exec(&process, &ExecOptions::new().stdio(stdio)).expect("exec");
+    let leaked: Vec<String> =
+        open_fds().difference(&before).filter(|fd| !close_on_exec(fd)).cloned().collect();
+    assert!(leaked.is_empty(), "{leaked:?} stay open across execve");
+    // The fourth is the directory that is listed.
+    assert_eq!(read(reader).split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    listing.wait().expect("wait");
+    container.delete(Force::Yes).expect("delete");
+    init.wait().expect("wait");
+}
+
 /// Another program: loads the container by its name, and kills it.
 fn reload(state: &str, name: &str) {
     let runtime = Runtime::open(state).expect("open").allow_unsealed_binary();
@@ -372,6 +407,7 @@ fn the_examples_do_what_they_say() {
     assert_eq!(found, ("from the container\n".to_owned(), Some(3)));
     let (text, code) = run_example("tokio", &[lab.path()]);
     assert_eq!((text.as_str(), code), ("from the container\nit ended with exit status 3\n", Some(0)));
+    let _ = std::fs::remove_dir("/run/husk-examples");
     let (text, code) = run_example("run", &[&lab.file("missing"), Path::new(&name)]);
     assert!(text.contains("config.json not found"), "{text}");
     assert_eq!(code, Some(1));
