@@ -19,7 +19,7 @@ pub(crate) struct Config {
 
 /// Bytes to a spec. What is no JSON at all is named by line and column, a value of the wrong kind by its pointer.
 pub(crate) fn parse(config: &[u8]) -> Result<Config> {
-    let (spec, warnings) = read(config, "/process/capabilities")?;
+    let (spec, warnings) = read(config, "/process")?;
     check_raw(config)?;
     Ok(Config { spec, warnings })
 }
@@ -30,22 +30,25 @@ pub(crate) fn parse(config: &[u8]) -> Result<Config> {
 /// # Errors
 /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput), with a pointer into `json` to the value that is wrong.
 pub fn read_process(json: &[u8]) -> Result<(Process, Vec<Problem>)> {
-    let read = read(json, "/capabilities")?;
+    let read = read(json, "")?;
     check_raw(json)?;
     Ok(read)
 }
 
 /// serde reads once, without looking where it is. Only a text that fails is read again, more slowly.
-fn read<T: DeserializeOwned>(json: &[u8], capabilities: &str) -> Result<(T, Vec<Problem>)> {
+fn read<T: DeserializeOwned>(json: &[u8], process: &str) -> Result<(T, Vec<Problem>)> {
     if let Ok(value) = serde_json::from_slice(json) {
         return Ok((value, Vec::new()));
     }
     let Ok(mut document) = serde_json::from_slice::<Value>(json) else { return Err(misread::<T>(json)) };
-    let warnings = match document.pointer_mut(capabilities) {
-        Some(sets) => leave_out_unknown(sets, capabilities),
+    let capabilities = format!("{process}/capabilities");
+    let warnings = match document.pointer_mut(&capabilities) {
+        Some(sets) => leave_out_unknown(sets, &capabilities),
         None => Vec::new(),
     };
-    if warnings.is_empty() {
+    let flags = document.pointer_mut(&format!("{process}/scheduler/flags"));
+    let respelled = flags.is_some_and(respell_flags);
+    if warnings.is_empty() && !respelled {
         return Err(misread::<T>(json));
     }
     let rest = document.to_string().into_bytes();
@@ -71,6 +74,24 @@ fn leave_out_unknown(sets: &mut Value, place: &str) -> Vec<Problem> {
         });
     }
     warnings
+}
+
+/// The specification's names of scheduling flags that the types spell in another way.
+const FLAGS: [(&str, &str); 2] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+];
+
+/// As the types spell them. Tells whether there were any.
+fn respell_flags(flags: &mut Value) -> bool {
+    let mut found = false;
+    for flag in flags.as_array_mut().into_iter().flatten() {
+        if let Some((_, other)) = FLAGS.iter().find(|(name, _)| flag == name) {
+            *flag = (*other).into();
+            found = true;
+        }
+    }
+    found
 }
 
 /// What is wrong with a text. To follow the path to every value takes time, so only who fails does.
@@ -194,6 +215,15 @@ mod tests {
         let warnings: Vec<_> = warnings.iter().map(Problem::to_string).collect();
         let expected = r#"/capabilities/bounding/1: "CAP_OF_THE_FUTURE" is no capability, see capabilities(7); it is left out"#;
         assert_eq!(warnings, [expected]);
+    }
+
+    #[test]
+    fn scheduling_flags_have_the_specifications_names() {
+        let json = br#"{"cwd": "/", "user": {}, "scheduler": {"policy": "SCHED_DEADLINE",
+                        "flags": ["SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"]}}"#;
+        let (process, warnings) = read_process(json).expect("a process");
+        let flags = process.scheduler().as_ref().and_then(|scheduler| scheduler.flags().clone());
+        assert_eq!((flags.map(|flags| flags.len()), warnings.len()), (Some(3), 0));
     }
 
     #[test]

@@ -48,8 +48,12 @@ steps! {
     /// Run the prestart and createRuntime hooks.
     RuntimeHook,
     // The new process: where it lives.
+    /// Bind an executed process to the processors that it is to have until it is in the cgroup.
+    InitialAffinity,
     /// Enter the cgroups that it was not born in.
     EnterCgroup,
+    /// Run on the processors of the cgroup, or those asked for, whatever the caller is bound to.
+    Affinity,
     /// setns(2): enter the namespaces that exist already.
     JoinNamespace,
     /// Wait until the runtime has written the maps and the like.
@@ -106,6 +110,12 @@ steps! {
     Domainname,
     /// Put standard input, output and error in place.
     Stdio,
+    /// Set the execution domain.
+    Personality,
+    /// Set the scheduling policy.
+    Scheduler,
+    /// Set the I/O priority.
+    IoPriority,
     // The new process: who it is.
     /// Drop from the bounding set of capabilities.
     BoundingSet,

@@ -9,6 +9,7 @@ mod default_config;
 mod devices;
 mod errors;
 mod exec;
+mod execution;
 mod freezer;
 mod hooks;
 mod lifecycle;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         errors::cases,
         process::cases,
         exec::cases,
+        execution::cases,
         terminal::cases,
         pidfd_socket::cases,
         namespaces::cases,

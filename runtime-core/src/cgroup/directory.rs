@@ -154,7 +154,7 @@ impl Directory {
     }
 }
 
-fn open_in(directory: BorrowedFd<'_>, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+pub(super) fn open_in(directory: BorrowedFd<'_>, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(directory, file, flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
 }
 

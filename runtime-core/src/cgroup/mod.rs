@@ -21,14 +21,14 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step};
-use directory::{Directory, Failed, is_gone};
+use directory::{Directory, Failed, is_gone, open_in};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 use processes::pids_error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,10 +61,24 @@ pub(crate) struct CgroupRecord(pub(crate) BTreeMap<String, PathBuf>);
 pub(crate) struct Birthplace {
     /// For CLONE_INTO_CGROUP.
     pub(crate) into: Option<OwnedFd>,
-    /// `cgroup.procs` of the v1 hierarchies: the new process writes `0` into each, before anything else.
+    /// `cgroup.procs` of the v1 hierarchies, or of all: the new process writes `0` into each, before anything else.
     pub(crate) procs: Vec<OwnedFd>,
     /// The directories of `procs`, for messages.
     pub(crate) paths: Vec<PathBuf>,
+}
+
+impl Birthplace {
+    /// The same for a process that is born where its maker is, and enters every hierarchy itself.
+    pub(crate) fn entered_by_hand(mut self) -> Result<Birthplace> {
+        if let Some(directory) = self.into.take() {
+            let procs = open_in(directory.as_fd(), "cgroup.procs", OFlag::O_WRONLY).map_err(|errno| {
+                Error::os("cannot open cgroup.procs of the container's cgroup", "open", errno)
+                    .at(Step::EnterCgroup)
+            })?;
+            self.procs.push(procs);
+        }
+        Ok(self)
+    }
 }
 
 impl CgroupRecord {

@@ -7,6 +7,7 @@
 //! need permitted and inheritable ones (capabilities(7)). The inheritable set is what the plan says and never more
 //! (CVE-2022-29162).
 
+pub(crate) mod execution;
 pub(crate) mod limits;
 
 use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};

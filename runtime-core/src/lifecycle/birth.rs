@@ -102,6 +102,7 @@ pub(super) fn give_birth<'a>(
             recorder,
             channel: their_channel.as_fd(),
             cgroup_procs: &birthplace.procs,
+            affinity: None,
             targets: &targets,
             limits: &plan.process.rlimits,
             new,

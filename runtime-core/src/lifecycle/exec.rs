@@ -83,6 +83,8 @@ fn give_birth(
         let birthplace = cgroup.birthplace_below()?;
         (cgroup, birthplace)
     };
+    // Who is to run elsewhere until it is in the cgroup cannot be born there.
+    let birthplace = if plan.affinity.initial.is_some() { birthplace.entered_by_hand()? } else { birthplace };
     let kinds = kinds_to_join(record, init.pid);
     let flags = kinds.iter().fold(0, |all, kind| all | kind.clone_flag());
     let root = container_root(record, init.pid)?;
@@ -108,6 +110,7 @@ fn give_birth(
         recorder,
         channel: their_channel.as_fd(),
         cgroup_procs: &birthplace.procs,
+        affinity: Some(&plan.affinity),
         targets,
         limits: &plan.rlimits,
         new: 0,

@@ -140,7 +140,7 @@ fn hook(step: Step, item: u32, failed: Failed, plan: Option<&Plan>) -> Error {
 /// What the step wanted.
 fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
     let index = item as usize;
-    let Some(plan) = subject.plan else { return of_process(step, item) };
+    let Some(plan) = subject.plan else { return of_process(step, item, subject.process) };
     match step {
         Step::OpenSource | Step::Mount => match plan.mounts.iter().find(|mount| mount.item == item) {
             Some(mount) => {
@@ -201,7 +201,7 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
         Step::Domainname => "cannot set the domain name (/domainname)".to_owned(),
         Step::TimeOffsets => "cannot set the clocks' offsets (/linux/timeOffsets)".to_owned(),
         Step::Pivot => "cannot make the rootfs the root".to_owned(),
-        _ => of_process(step, item),
+        _ => of_process(step, item, subject.process),
     }
 }
 
@@ -216,9 +216,25 @@ fn options(mount: &MountPlan) -> String {
     if all.is_empty() { String::new() } else { format!(" with {}", all.join(",")) }
 }
 
-fn of_process(step: Step, item: u32) -> String {
+fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
     match step {
         Step::Clone => "cannot make a process".to_owned(),
+        Step::InitialAffinity => {
+            "cannot run on these processors (/process/execCPUAffinity/initial)".to_owned()
+        }
+        Step::Affinity if process.affinity.last.is_some() => {
+            "cannot run on these processors (/process/execCPUAffinity/final)".to_owned()
+        }
+        Step::Affinity => "cannot run on the processors of the cgroup".to_owned(),
+        Step::Personality => "cannot set the execution domain (/linux/personality)".to_owned(),
+        Step::Scheduler => match &process.scheduler {
+            Some(scheduler) => format!("cannot be scheduled by {scheduler} (/process/scheduler)"),
+            None => "cannot set the scheduling policy".to_owned(),
+        },
+        Step::IoPriority => match &process.io_priority {
+            Some(priority) => format!("cannot have the I/O priority {priority} (/process/ioPriority)"),
+            None => "cannot set the I/O priority".to_owned(),
+        },
         Step::EnterCgroup => "cannot enter the container's cgroup".to_owned(),
         Step::JoinNamespace => "cannot enter the container's namespaces".to_owned(),
         Step::BecomeRoot => "cannot become root of the user namespace".to_owned(),
@@ -243,6 +259,13 @@ fn of_process(step: Step, item: u32) -> String {
 
 /// What the user can do about it.
 fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<String> {
+    if let (Step::Scheduler | Step::IoPriority, Errno::EPERM) = (step, failed.errno) {
+        return Some(
+            "what is better than ordinary takes CAP_SYS_NICE on the host, which no user namespace gives; a real-time \
+             policy in a v1 cpu cgroup takes a realtimeRuntime too"
+                .to_owned(),
+        );
+    }
     let plan = subject.plan?;
     let private = |kind| plan.namespaces.is_private(kind);
     use crate::plan::NamespaceKind::{Ipc, Network, Pid, User};

@@ -248,6 +248,17 @@ impl Plan {
             let text = format!("AppArmor at execve(2): {}", String::from_utf8_lossy(label));
             lines.add(Step::SecurityLabel, "/process/apparmorProfile", text);
         }
+        if let Some(domain) = process.personality {
+            let text =
+                if domain == 0 { "the native execution domain" } else { "the 32-bit execution domain" };
+            lines.add(Step::Personality, "/linux/personality", text.to_owned());
+        }
+        if let Some(scheduler) = &process.scheduler {
+            lines.add(Step::Scheduler, "/process/scheduler", format!("scheduled by {scheduler}"));
+        }
+        if let Some(priority) = &process.io_priority {
+            lines.add(Step::IoPriority, "/process/ioPriority", format!("I/O priority: {priority}"));
+        }
         lines.add(Step::WorkingDirectory, "/process/cwd", format!("work in {}", text(&process.cwd)));
         let candidates: Vec<_> = process.candidates.iter().map(|path| text(path)).collect();
         lines.add(Step::FindExecutable, "/process/args/0", format!("look for {}", candidates.join(", ")));

@@ -10,6 +10,7 @@ mod cgroup_mounts;
 mod devices;
 mod display;
 mod environment;
+mod execution;
 mod hooks;
 mod mount_namespace;
 mod mount_options;
@@ -28,6 +29,7 @@ pub(crate) use cgroup::plan as plan_cgroup;
 pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
+pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
 pub use hooks::{HookKind, HookPlan, HooksPlan};
 pub use mount_options::{MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
@@ -156,10 +158,13 @@ fn plan_init(
         host,
         namespaces,
         seccomp: linux.seccomp().as_ref(),
+        personality: linux.personality().as_ref(),
         listen_fds: options.listen_fds,
         preserve_fds: options.preserve_fds,
     };
-    Some(process::plan(process, &context, problems))
+    let plan = process::plan(process, &context, problems);
+    // The spec: "This setting is not applicable to the container's init process."
+    Some(ProcessPlan { affinity: AffinityPlan::default(), ..plan })
 }
 
 /// A config without a `linux` section says nothing about Linux, unlike the crate's default one.
@@ -223,8 +228,15 @@ pub(crate) fn plan_exec(
         host,
         namespaces: &namespaces,
         seccomp: linux.seccomp().as_ref(),
+        personality: linux.personality().as_ref(),
         listen_fds: 0,
         preserve_fds: options.preserve_fds,
     };
-    plan_process(process, &context).map_err(Error::problems_found)
+    // What an engine writes for one process need not repeat what the config has for all.
+    let affinity_of_all = spec.process().as_ref().and_then(|process| process.exec_cpu_affinity().clone());
+    let mut process = process.clone();
+    if process.exec_cpu_affinity().is_none() {
+        process.set_exec_cpu_affinity(affinity_of_all);
+    }
+    plan_process(&process, &context).map_err(Error::problems_found)
 }

@@ -1,10 +1,13 @@
 //! A process: the container's init, or one that is executed in it later (runtime-spec config.md, "Process").
 
 use super::problems::{Pointer, Problems};
-use super::{NamespaceKind, NamespacePlan, RlimitPlan, capabilities, environment, rlimits};
+use super::{
+    AffinityPlan, IoPriorityPlan, NamespaceKind, NamespacePlan, RlimitPlan, SchedulerPlan, capabilities,
+    environment, execution, rlimits,
+};
 use crate::error::Problem;
 use crate::host::Host;
-use crate::spec::{self, LinuxSeccomp};
+use crate::spec::{self, LinuxPersonality, LinuxSeccomp};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -94,6 +97,14 @@ pub struct ProcessPlan {
     pub seccomp: Option<SeccompPlan>,
     /// The text for `/proc/self/attr/apparmor/exec`, `exec PROFILE`, when a profile is given.
     pub apparmor: Option<Vec<u8>>,
+    /// Its scheduling policy, when one is given; else the caller's.
+    pub scheduler: Option<SchedulerPlan>,
+    /// Its turn at the disks, when one is given; else the caller's.
+    pub io_priority: Option<IoPriorityPlan>,
+    /// The processors that it may run on.
+    pub affinity: AffinityPlan,
+    /// Its execution domain, for personality(2), when one is given.
+    pub personality: Option<u32>,
     /// How many fds beyond stdio it keeps: 3 up to 3 + this.
     pub preserve_fds: u32,
 }
@@ -107,6 +118,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) namespaces: &'a NamespacePlan,
     /// The container's `/linux/seccomp`.
     pub(crate) seccomp: Option<&'a LinuxSeccomp>,
+    /// The container's `/linux/personality`.
+    pub(crate) personality: Option<&'a LinuxPersonality>,
     /// Sockets to activate.
     pub(crate) listen_fds: u32,
     /// Further fds to keep.
@@ -181,20 +194,27 @@ pub(super) fn plan(
             &at.key("apparmorProfile"),
             problems,
         ),
+        scheduler: execution::plan_scheduler(process.scheduler().as_ref(), &at.key("scheduler"), problems),
+        io_priority: execution::plan_io_priority(
+            process.io_priority().as_ref(),
+            &at.key("ioPriority"),
+            problems,
+        ),
+        affinity: execution::plan_affinity(
+            process.exec_cpu_affinity().as_ref(),
+            &at.key("execCPUAffinity"),
+            problems,
+        ),
+        personality: execution::plan_personality(
+            context.personality,
+            &Pointer::ROOT.key("linux").key("personality"),
+            problems,
+        ),
         preserve_fds: context.listen_fds.saturating_add(context.preserve_fds),
     }
 }
 
 fn refuse_unsupported(process: &spec::Process, host: &Host, at: &Pointer<'_>, problems: &mut Problems) {
-    if process.scheduler().is_some() {
-        problems.unsupported(&at.key("scheduler"), "a scheduling policy");
-    }
-    if process.io_priority().is_some() {
-        problems.unsupported(&at.key("ioPriority"), "an I/O priority");
-    }
-    if process.exec_cpu_affinity().is_some() {
-        problems.unsupported(&at.key("execCPUAffinity"), "CPU affinity of executed processes");
-    }
     if process.command_line().as_ref().is_some_and(|line| !line.is_empty()) {
         problems.add(&at.key("commandLine"), "is for Windows; on Linux use args");
     }

@@ -29,9 +29,6 @@ pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Prob
     if linux.memory_policy().is_some() {
         problems.unsupported(&place.key("memoryPolicy"), "a NUMA memory policy");
     }
-    if linux.personality().is_some() {
-        problems.unsupported(&place.key("personality"), "an execution domain");
-    }
     if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) {
         refuse_selinux(host, &place.key("mountLabel"), problems);
     }

@@ -1,7 +1,7 @@
 //! What a new process does last, be it the container's init or one that is executed in it: stdio, identity, working
 //! directory, and the search for its executable, as the user that will execute it.
 
-use crate::credentials::{self, limits};
+use crate::credentials::{self, execution, limits};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::recorder::Recorder;
 use crate::rootfs;
@@ -113,6 +113,7 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
         recorder.at(Step::SecurityLabel)?;
         set_label(label)?;
     }
+    execution::set(plan, recorder)?;
     credentials::assume(plan, recorder)?;
     recorder.at(Step::WorkingDirectory)?;
     if entered.is_err() {

@@ -7,7 +7,7 @@
 use super::channel::{Word, say, wait_for_go};
 use super::child_hook::ChildHook;
 use super::entry::{self, Program};
-use crate::credentials::limits;
+use crate::credentials::{execution, limits};
 use crate::plan::{NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Mask, Mounter, resolve};
@@ -77,6 +77,8 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     for procs in init.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
     }
+    recorder.at(Step::Affinity)?;
+    execution::bind(None)?;
     join_namespaces(init)?;
     if init.wait_for_runtime {
         recorder.at(Step::WaitForRuntime)?;

@@ -6,8 +6,8 @@
 
 use super::channel::{Word, say};
 use super::init::close_foreign_fds;
-use crate::credentials::limits;
-use crate::plan::{RlimitPlan, Step};
+use crate::credentials::{execution, limits};
+use crate::plan::{AffinityPlan, RlimitPlan, Step};
 use crate::recorder::Recorder;
 use crate::sys::{self, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -17,8 +17,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 pub(crate) struct Joiner<'a> {
     pub(crate) recorder: &'a Recorder,
     pub(crate) channel: BorrowedFd<'a>,
-    /// `cgroup.procs` of each v1 hierarchy.
+    /// `cgroup.procs` of each hierarchy that it was not born in.
     pub(crate) cgroup_procs: &'a [OwnedFd],
+    /// The processors of an executed process; a container's init sees to its own.
+    pub(crate) affinity: Option<&'a AffinityPlan>,
     /// A namespace, or a pidfd, and the `CLONE_NEW*` flags to enter of it; in this order.
     pub(crate) targets: &'a [(BorrowedFd<'a>, i32)],
     /// Limits whose hard values may have to be raised while this process has the runtime's privileges.
@@ -52,9 +54,17 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
     close_foreign_fds(joiner.needed_fds)?;
     // Before the first namespace: nobody in there can look into this process (CVE-2016-9962).
     sys::set_dumpable(false)?;
+    if let Some(cpus) = joiner.affinity.and_then(|affinity| affinity.initial.as_ref()) {
+        joiner.recorder.at(Step::InitialAffinity)?;
+        execution::bind(Some(cpus))?;
+    }
     joiner.recorder.at(Step::EnterCgroup)?;
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
+    }
+    if let Some(affinity) = joiner.affinity {
+        joiner.recorder.at(Step::Affinity)?;
+        execution::bind(affinity.last.as_ref())?;
     }
     for limit in joiner.limits {
         joiner.recorder.at_item(Step::RaiseLimits, limit.item)?;

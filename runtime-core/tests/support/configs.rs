@@ -70,7 +70,10 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
             },
             "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1024 }],
             "noNewPrivileges": true,
-            "oomScoreAdj": 500
+            "oomScoreAdj": 500,
+            "scheduler": { "policy": "SCHED_BATCH", "nice": 5 },
+            "ioPriority": { "class": "IOPRIO_CLASS_BE", "priority": 6 },
+            "execCPUAffinity": { "initial": "0", "final": "0" }
         },
         "root": { "path": "rootfs", "readonly": true },
         "hostname": "rich",
@@ -104,6 +107,7 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
                 { "type": "pid" }, { "type": "mount" }, { "type": "uts" }, { "type": "ipc" }, { "type": "network" },
                 { "type": "cgroup" }, { "type": "time" }
             ],
+            "personality": { "domain": "LINUX" },
             "timeOffsets": { "monotonic": { "secs": 1000 } },
             "cgroupsPath": format!("/{}/rich", cgroup_parent()),
             "resources": {
