@@ -145,6 +145,7 @@ mod state;
 mod stdio;
 mod step;
 #[allow(unsafe_code)]
+#[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod sys;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod terminal;

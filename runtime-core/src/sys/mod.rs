@@ -4,6 +4,8 @@
 //! the parts of libc that expect all threads of the process to exist (setuid(3) and its family signal them).
 //! Every fd is opened close-on-exec. A failure says which call failed and why: [`Failed`].
 
+// For the runtime alone, which may panic where a new process may not.
+#[allow(clippy::indexing_slicing)]
 pub(crate) mod bpf;
 mod call;
 mod clone;

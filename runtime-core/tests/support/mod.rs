@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -65,8 +66,12 @@ fn lacking() -> Option<String> {
     busybox().is_none().then(|| "needs a static busybox (busybox-static)".to_owned())
 }
 
+/// One that runs alone in a container's root.
 fn busybox() -> Option<PathBuf> {
-    ["/bin/busybox", "/usr/bin/busybox"].iter().map(PathBuf::from).find(|path| path.exists())
+    let search = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/static-busybox");
+    let output = Command::new(search).stderr(Stdio::null()).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(path.trim_end()))
 }
 
 /// The programs in the root file system.
