@@ -113,10 +113,20 @@ pub(crate) fn load_device_program(program: &[Instruction]) -> nix::Result<OwnedF
         .address(8, program.as_ptr())
         .address(16, license.as_ptr())
         .u32(68, CGROUP_DEVICE);
-    // SAFETY: the kernel reads `length` instructions of struct bpf_insn's layout, and the license up to its NUL; both
-    // outlive the call. The command returns an fd.
-    unsafe { attributes.call_for_fd(PROG_LOAD) }
+    let mut tries = 0;
+    loop {
+        // SAFETY: the kernel reads `length` instructions of struct bpf_insn's layout, and the license up to its NUL;
+        // both outlive the call. The command returns an fd.
+        match unsafe { attributes.call_for_fd(PROG_LOAD) } {
+            // A signal came while the program was verified, which on a loaded machine takes a while.
+            Err(Errno::EAGAIN) if tries < MOST_TRIES => tries += 1,
+            done => return done,
+        }
+    }
 }
+
+/// As libbpf has it, and some more: each try starts the verification over.
+const MOST_TRIES: u32 = 10;
 
 /// `BPF_PROG_ATTACH` beside the programs that are there already, or in place of one of them at one stroke (Linux 5.6).
 pub(crate) fn attach_device_program(
