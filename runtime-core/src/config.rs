@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Problem, Result};
 use crate::plan::problems::escaped;
-use crate::spec::{Capability, Process, Spec};
+use crate::spec::{Capability, LinuxResources, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path as JsonPath, Segment};
@@ -33,6 +33,16 @@ pub fn read_process(json: &[u8]) -> Result<(Process, Vec<Problem>)> {
     let read = read(json, "")?;
     check_raw(json)?;
     Ok(read)
+}
+
+/// Reads resources in the form of `/linux/resources` of a config.json, as `update --resources` takes them.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput), with a pointer into `json` to the value that is wrong.
+pub fn read_resources(json: &[u8]) -> Result<LinuxResources> {
+    let (resources, _) = read(json, "/no/capabilities")?;
+    check_raw(json)?;
+    Ok(resources)
 }
 
 /// serde reads once, without looking where it is. Only a text that fails is read again, more slowly.

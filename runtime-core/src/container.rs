@@ -114,7 +114,7 @@ impl Container {
         status(&self.directory, self.directory.read_record()?.as_ref())
     }
 
-    fn spec(&self) -> Result<spec::Spec> {
+    pub(crate) fn spec(&self) -> Result<spec::Spec> {
         config::parse(&self.directory.read_config()?).map(|config| config.spec)
     }
 

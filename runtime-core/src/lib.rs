@@ -152,7 +152,11 @@ mod terminal;
 mod trace;
 
 pub use bundle::Bundle;
-pub use config::read_process;
+pub use cgroup::{
+    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage,
+    PidsStats, Pressure, Stall, Stats, Throttling,
+};
+pub use config::{read_process, read_resources};
 pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};
@@ -161,6 +165,7 @@ pub use fault::{Fault, FaultEffect};
 pub use features::features;
 pub use host::{CgroupLayout, Hierarchy, Host};
 pub use id::ContainerId;
+pub use lifecycle::{Happened, Watch};
 pub use oci_spec::runtime as spec;
 pub use options::{Console, CreateOptions, ExecOptions, Stdio};
 pub use own_binary::{is_sealed, reenter_sealed};

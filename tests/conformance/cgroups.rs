@@ -29,7 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The file of a controller: `v1` in that controller's hierarchy, or `v2` in the unified one.
-fn file(container: &Container<'_>, controller: &str, v1: &str, v2: &str) -> Result<PathBuf, Stop> {
+pub(crate) fn file(container: &Container<'_>, controller: &str, v1: &str, v2: &str) -> Result<PathBuf, Stop> {
     let root = Path::new("/sys/fs/cgroup");
     for line in container.proc_file("cgroup")?.lines() {
         let fields: Vec<&str> = line.splitn(3, ':').collect();
@@ -46,14 +46,14 @@ fn file(container: &Container<'_>, controller: &str, v1: &str, v2: &str) -> Resu
     unable(format!("no hierarchy has the controller {controller}"))
 }
 
-fn read(container: &Container<'_>, controller: &str, v1: &str, v2: &str) -> Result<String, Stop> {
+pub(crate) fn read(container: &Container<'_>, controller: &str, v1: &str, v2: &str) -> Result<String, Stop> {
     let file = file(container, controller, v1, v2)?;
     let text =
         fs::read_to_string(&file).map_err(|error| Stop::Failed(format!("{}: {error}", file.display())))?;
     Ok(text.trim().to_owned())
 }
 
-fn up_with<'lab>(lab: &'lab Lab, resources: &str, value: Value) -> Result<Container<'lab>, Stop> {
+pub(crate) fn up_with<'lab>(lab: &'lab Lab, resources: &str, value: Value) -> Result<Container<'lab>, Stop> {
     let mut container = lab.container()?;
     container.config.put(&format!("/linux/resources/{resources}"), value);
     container.up()?;

@@ -8,6 +8,7 @@ mod confinement;
 mod default_config;
 mod devices;
 mod errors;
+mod events;
 mod exec;
 mod execution;
 mod freezer;
@@ -22,6 +23,7 @@ mod robustness;
 mod seccomp;
 mod sub_cgroups;
 mod terminal;
+mod update;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         cgroups::cases,
         sub_cgroups::cases,
         freezer::cases,
+        update::cases,
+        events::cases,
         hooks::cases,
         seccomp::cases,
         outputs::cases,

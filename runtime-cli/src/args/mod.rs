@@ -3,9 +3,11 @@
 //! Parsing, `--help`, the completions and the man pages all come from here. A flag that husk does not support yet is
 //! in the table too, hidden, so that its refusal can name it. Nothing is decided here: see `commands`.
 
+mod duration;
 mod global;
 mod inside;
 mod lifecycle;
+mod limits;
 mod signal;
 mod size;
 mod spelling;
@@ -17,6 +19,7 @@ mod user;
 pub(crate) use global::{CgroupManager, Global, LogFormat, Rootless};
 pub(crate) use inside::{Exec, Pause, Ps, Resume};
 pub(crate) use lifecycle::{Create, Delete, Kill, NewContainer, Run, Start};
+pub(crate) use limits::{Events, Update};
 pub(crate) use signal::parse_signal;
 pub(crate) use size::CPU_PERIOD_US;
 pub(crate) use spelling::spell_out;
@@ -68,6 +71,8 @@ While it runs:
   exec         Run one more program in it
   pause        Freeze all its processes
   resume       Let them go on
+  update       Change its limits
+  events       Tell what it uses, and when it runs out of memory
   ps           Show its processes
   state        Show one container, as JSON
   list         Show all containers
@@ -144,14 +149,14 @@ commands! {
     "exec" Exec(Exec);
     "pause" Pause(Pause);
     "resume" Resume(Resume);
+    "update" Update(Update);
+    "events" Events(Events);
     "ps" Ps(Ps);
     "state" State(State);
     "list" List(List);
     "features" Features(Features);
     "completion" Completion(Completion);
     "man" Man(Man), hide;
-    "update" Update(Anything), hide;
-    "events" Events(Anything), hide;
     "checkpoint" Checkpoint(Anything), hide;
     "restore" Restore(Anything), hide;
     "try-watcher" TryWatcher(Watcher), hide;

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -12,6 +13,7 @@ mod ps;
 mod run;
 mod spec;
 mod state;
+mod update;
 mod version;
 
 pub(crate) use run::stay;
@@ -65,6 +67,8 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         }
         Command::Pause(args) => done(context()?.load(&args.id)?.pause()),
         Command::Resume(args) => done(context()?.load(&args.id)?.resume()),
+        Command::Update(args) => update::run(&context()?, &args),
+        Command::Events(args) => events::run(&context()?, &args),
         Command::Ps(args) => ps::run(&context()?, args),
         Command::List(args) => list::run(&context()?, &args),
         Command::Features(_) => features::run(&context()?),
@@ -74,10 +78,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Spec(args) => spec::run(&args),
         Command::Completion(args) => pages::completion(args.shell),
         Command::Man(args) => pages::man(&args.dir),
-        Command::Update(args)
-        | Command::Events(args)
-        | Command::Checkpoint(args)
-        | Command::Restore(args) => {
+        Command::Checkpoint(args) | Command::Restore(args) => {
             log.debug(format_args!("{name} with {:?}", args.words));
             Err(Failure::unsupported(name))
         }

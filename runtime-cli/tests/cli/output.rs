@@ -44,7 +44,7 @@ fn a_failure_is_exactly_one_record_in_the_log_and_success_is_none() {
     assert_eq!(records(), "");
     // A failure of the library, one of husk's own, and one of usage.
     for (count, args) in
-        [&["state", "nobody"][..], &["events", "x"], &["create", "--nonsense"]].iter().enumerate()
+        [&["state", "nobody"][..], &["checkpoint", "x"], &["create", "--nonsense"]].iter().enumerate()
     {
         let line = [&["--log", "log", "--log-format", "json"], *args].concat();
         let run = scratch.husk(&line);

@@ -33,8 +33,8 @@ fn a_usage_error_ends_in_1_with_the_help_on_standard_output() {
 fn what_is_not_supported_is_refused_by_name() {
     let scratch = Scratch::new();
     for (args, what, code) in [
-        (&["update", "--memory", "1", "x"][..], "update", 1),
-        (&["events", "--stats", "x"], "events", 1),
+        (&["update", "--l3-cache-schema", "L3:0=f", "x"][..], "--l3-cache-schema", 1),
+        (&["update", "--mem-bw-schema", "MB:0=50", "x"], "--mem-bw-schema", 1),
         (&["checkpoint", "--help"], "checkpoint", 1),
         (&["restore", "-no-subreaper", "--bundle", "b", "x"], "restore", 1),
         (&["--rootless", "true", "list"], "--rootless true", 1),
@@ -52,6 +52,8 @@ fn conditions_that_engines_read_have_runcs_words_and_codes() {
     scratch.husk(&["kill", "nobody", "KILL"]).failed(1, "container does not exist");
     scratch.husk(&["delete", "nobody"]).failed(1, "container does not exist");
     scratch.husk(&["delete", "--force", "nobody"]).ok();
+    scratch.husk(&["update", "--memory", "1G", "nobody"]).failed(1, "container does not exist");
+    scratch.husk(&["events", "--stats", "nobody"]).failed(1, "container does not exist");
     scratch.husk(&["exec", "nobody", "true"]).failed(255, "container does not exist");
     scratch.husk(&["create", ""]).failed(1, "container id cannot be empty");
     scratch.husk(&["create", "a/b"]).failed(1, "invalid container ID format: \"a/b\"");

@@ -13,11 +13,17 @@ mod devices;
 mod directory;
 mod events;
 mod freezer;
+mod oom;
 mod processes;
 mod removal;
+mod stats;
 mod sub_cgroup;
 #[cfg(test)]
 mod tests;
+mod update;
+
+pub(crate) use oom::OomWatch;
+pub use stats::*;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step};
@@ -167,13 +173,18 @@ impl Cgroup {
         Ok(())
     }
 
-    fn write(&self, plan: &CgroupPlan, write: &CgroupWrite) -> Result<()> {
+    /// The directory of a planned write.
+    fn planned_directory(&self, plan: &CgroupPlan, write: &CgroupWrite) -> Result<&Directory> {
         let planned = &plan.directories[write.directory];
-        let Some(directory) = self.directories().find(|directory| directory.path() == planned.path) else {
+        self.directories().find(|directory| directory.path() == planned.path).ok_or_else(|| {
             let controller = &write.controller;
             let message = format!("cannot set {controller} limit: container could not join or create cgroup");
-            return Err(Error::new(ErrorKind::PermissionDenied, message).at(Step::LimitCgroup));
-        };
+            Error::new(ErrorKind::PermissionDenied, message).at(Step::LimitCgroup)
+        })
+    }
+
+    fn write(&self, plan: &CgroupPlan, write: &CgroupWrite) -> Result<()> {
+        let directory = self.planned_directory(plan, write)?;
         let (mut file, mut value) = (&write.file, &write.value);
         let mut result = directory.write(file, value);
         if let Err(Failed { errno: Errno::ENOENT, .. }) = result {
@@ -186,18 +197,7 @@ impl Cgroup {
                 }
             }
         }
-        let Err(Failed { call, errno }) = result else { return Ok(()) };
-        let path = directory.file_path(file);
-        let error = Error::os(format!("cannot write {value:?} to {path} ({})", write.pointer), call, errno)
-            .at(Step::LimitCgroup);
-        Err(if errno == Errno::ENOENT {
-            let controller = &write.controller;
-            error
-                .with_kind(ErrorKind::Unsupported)
-                .with_hint(format!("this kernel's {controller} controller has no such limit"))
-        } else {
-            error
-        })
+        result.map_err(|failed| limit_error(directory, file, value, write, failed))
     }
 
     /// Opens what a new process needs to be born in the cgroup.
@@ -280,6 +280,13 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Its directories as a plan has them: controllers, none for v2, and the path.
+    pub(crate) fn places(&self) -> Vec<(Vec<String>, PathBuf)> {
+        let v2 = self.v2.iter().map(|directory| (Vec::new(), directory.path().to_owned()));
+        let v1 = self.v1.iter().map(|l| (l.controllers.clone(), l.directory.path().to_owned()));
+        v2.chain(v1).collect()
+    }
+
     fn directories(&self) -> impl Iterator<Item = &Directory> {
         self.v2.iter().chain(self.v1.iter().map(|legacy| &legacy.directory))
     }
@@ -310,6 +317,22 @@ impl Cgroup {
                 failed.errno,
             )),
         }
+    }
+}
+
+/// A limit that the kernel did not take.
+fn limit_error(directory: &Directory, file: &str, value: &str, write: &CgroupWrite, failed: Failed) -> Error {
+    let Failed { call, errno } = failed;
+    let path = directory.file_path(file);
+    let error = Error::os(format!("cannot write {value:?} to {path} ({})", write.pointer), call, errno)
+        .at(Step::LimitCgroup);
+    if errno == Errno::ENOENT {
+        let controller = &write.controller;
+        error
+            .with_kind(ErrorKind::Unsupported)
+            .with_hint(format!("this kernel's {controller} controller has no such limit"))
+    } else {
+        error
     }
 }
 

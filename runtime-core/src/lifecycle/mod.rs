@@ -14,4 +14,8 @@ mod prepare;
 mod request;
 mod start;
 mod undo;
+mod update;
 mod verbs;
+mod watch;
+
+pub use watch::{Happened, Watch};

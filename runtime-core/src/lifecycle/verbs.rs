@@ -1,8 +1,10 @@
 //! The verbs as methods: what a [`Runtime`] and a [`Container`] can be asked to do. What they do stands beside this
 //! file, one verb a file.
 
-use super::{create, delete, exec, freeze, kill, start};
+use super::watch::Watch;
+use super::{create, delete, exec, freeze, kill, start, update, watch};
 use crate::bundle::Bundle;
+use crate::cgroup::Stats;
 use crate::container::{Container, Created, DeleteError, Deleted, Force};
 use crate::error::Result;
 use crate::id::ContainerId;
@@ -62,6 +64,32 @@ impl Container {
     /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it is not paused.
     pub fn resume(&self) -> Result<()> {
         freeze::resume(self)
+    }
+
+    /// Changes its limits: those that are given, the others stay. Device rules are never changed. The config that later
+    /// operations go by is changed with them.
+    ///
+    /// # Errors
+    /// All values are taken or none. [`ErrorKind::InvalidInput`] when one makes no sense or this host has no such limit;
+    /// [`ErrorKind::InvalidState`] when the container does not run, or uses more than `checkBeforeUpdate` allows.
+    pub fn update(&self, resources: &spec::LinuxResources) -> Result<()> {
+        update::update(self, resources)
+    }
+
+    /// What it uses now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it does not run.
+    pub fn stats(&self) -> Result<Stats> {
+        watch::stats(self)
+    }
+
+    /// Looks at it until it ends: lack of memory is told.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`] when it does not run.
+    pub fn watch(&self) -> Result<Watch> {
+        watch::watch(self)
     }
 
     /// Executes a further process in it. When this returns, the process has executed its program.

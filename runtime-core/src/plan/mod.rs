@@ -26,6 +26,7 @@ mod unsupported;
 pub use crate::step::Step;
 #[cfg(test)]
 pub(crate) use cgroup::plan as plan_cgroup;
+pub(crate) use cgroup::plan_update;
 pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;

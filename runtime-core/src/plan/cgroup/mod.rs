@@ -13,10 +13,12 @@ mod device_rules;
 mod fields;
 #[cfg(test)]
 mod tests;
+mod update;
 mod v1;
 mod v2;
 
 pub use device_rules::{Access, DeviceKind, DeviceRule};
+pub(crate) use update::plan_update;
 
 use crate::error::Problem;
 use crate::host::{CgroupLayout, Host};

@@ -1,0 +1,69 @@
+//! update: new limits, from flags or from a file.
+
+use super::{Context, refuse};
+use crate::args::Update;
+use crate::report::Failure;
+use husk_core::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use std::io::Read;
+use std::path::Path;
+
+pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
+    refuse(args.l3_cache_schema.is_some(), "--l3-cache-schema")?;
+    refuse(args.mem_bw_schema.is_some(), "--mem-bw-schema")?;
+    let container = context.load(&args.id)?;
+    let resources = match &args.resources {
+        Some(path) => read(path)?,
+        None => given(args),
+    };
+    container.update(&resources)?;
+    Ok(0)
+}
+
+fn read(path: &Path) -> Result<LinuxResources, Failure> {
+    let mut text = String::new();
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|error| {
+        Failure::system(format_args!("cannot read the resources from {}", path.display()), error)
+    })?;
+    husk_core::read_resources(text.as_bytes())
+        .map_err(|error| Failure::new(format!("{} describes no resources: {error}", path.display())))
+}
+
+/// The flags as the config has them.
+fn given(args: &Update) -> LinuxResources {
+    let mut memory = LinuxMemory::default();
+    memory
+        .set_limit(args.memory)
+        .set_reservation(args.memory_reservation)
+        .set_swap(args.memory_swap)
+        .set_kernel(args.kernel_memory)
+        .set_kernel_tcp(args.kernel_memory_tcp);
+    let mut cpu = LinuxCpu::default();
+    cpu.set_shares(args.cpu_share)
+        .set_quota(args.cpu_quota)
+        .set_period(args.cpu_period)
+        .set_burst(args.cpu_burst)
+        .set_realtime_period(args.cpu_rt_period)
+        .set_realtime_runtime(args.cpu_rt_runtime)
+        .set_cpus(args.cpuset_cpus.clone())
+        .set_mems(args.cpuset_mems.clone())
+        .set_idle(args.cpu_idle);
+    let mut block_io = LinuxBlockIo::default();
+    block_io.set_weight(args.blkio_weight);
+    let pids = args.pids_limit.map(|limit| {
+        let mut pids = LinuxPids::default();
+        pids.set_limit(limit);
+        pids
+    });
+    let mut resources = LinuxResources::default();
+    resources
+        .set_devices(None)
+        .set_memory(Some(memory))
+        .set_cpu(Some(cpu))
+        .set_block_io(Some(block_io))
+        .set_pids(pids);
+    resources
+}

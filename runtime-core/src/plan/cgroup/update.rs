@@ -1,0 +1,92 @@
+//! A change of a running container's resources: the writes for what is given and for nothing else.
+//!
+//! Some fields mean something only together: memory and swap, quota and period. Of such a pair the half that is not
+//! given is taken from the config that the container was made with. Device rules are never changed, as in runc.
+
+#![forbid(unsafe_code)]
+
+use super::{CgroupDirectory, CgroupPlan, Writer, v1, v2};
+use crate::error::{Error, Problem, Result};
+use oci_spec::runtime as spec;
+use std::path::PathBuf;
+
+/// What an update writes.
+#[derive(Debug)]
+pub(crate) struct UpdatePlan {
+    /// Its memory writes come last: a lower limit may kill, which cannot be taken back if another value is refused.
+    pub(crate) cgroup: CgroupPlan,
+    /// The new memory limit, to be compared with the usage first (`checkBeforeUpdate`).
+    pub(crate) at_least_usage: Option<u64>,
+}
+
+/// Plans it for a container whose directories are these: controllers, no controllers being v2, and the path.
+pub(crate) fn plan_update(
+    directories: Vec<(Vec<String>, PathBuf)>,
+    given: &spec::LinuxResources,
+    saved: Option<&spec::LinuxResources>,
+) -> Result<UpdatePlan> {
+    let directories: Vec<CgroupDirectory> = directories
+        .into_iter()
+        .map(|(controllers, path)| CgroupDirectory { controllers, mountpoint: PathBuf::new(), path })
+        .collect();
+    let mut wanted = given.clone();
+    let saved_memory = saved.and_then(|saved| saved.memory().as_ref());
+    if let (Some(memory), Some(saved)) = (wanted.memory_mut(), saved_memory) {
+        complete_memory(memory, saved);
+    }
+    let saved_cpu = saved.and_then(|saved| saved.cpu().as_ref());
+    if let (Some(cpu), Some(saved)) = (wanted.cpu_mut(), saved_cpu) {
+        complete_cpu(cpu, saved);
+    }
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut writer = Writer { directories: &directories, writes: Vec::new(), problems: &mut problems };
+    match &directories[..] {
+        [only] if only.is_v2() => v2::resources(&wanted, &mut writer),
+        _ => v1::resources(&wanted, &mut writer),
+    }
+    let (memory, mut writes): (Vec<_>, Vec<_>) =
+        writer.writes.into_iter().partition(|write| write.controller == "memory");
+    writes.extend(memory);
+    if !problems.is_empty() {
+        return Err(Error::problems_found(problems));
+    }
+    Ok(UpdatePlan {
+        cgroup: CgroupPlan { directories, writes, ..CgroupPlan::default() },
+        at_least_usage: given.memory().as_ref().and_then(|memory| checked_limit(memory, saved_memory)),
+    })
+}
+
+fn set<T: PartialEq + Default>(value: Option<T>) -> Option<T> {
+    value.filter(|value| *value != T::default())
+}
+
+fn complete_memory(memory: &mut spec::LinuxMemory, saved: &spec::LinuxMemory) {
+    match (set(memory.limit()), set(memory.swap())) {
+        (None, Some(1..)) => {
+            memory.set_limit(saved.limit());
+        }
+        // Unlimited memory alone lifts the limit of swap too.
+        (Some(0..), None) => {
+            memory.set_swap(saved.swap());
+        }
+        _ => {}
+    }
+}
+
+fn complete_cpu(cpu: &mut spec::LinuxCpu, saved: &spec::LinuxCpu) {
+    match (set(cpu.quota()), set(cpu.period())) {
+        (None, Some(_)) => {
+            cpu.set_quota(saved.quota());
+        }
+        (Some(_), None) => {
+            cpu.set_period(saved.period());
+        }
+        _ => {}
+    }
+}
+
+fn checked_limit(given: &spec::LinuxMemory, saved: Option<&spec::LinuxMemory>) -> Option<u64> {
+    let check = given.check_before_update().or(saved.and_then(spec::LinuxMemory::check_before_update));
+    let limit = given.limit().and_then(|limit| u64::try_from(limit).ok());
+    limit.filter(|limit| check == Some(true) && *limit > 0)
+}

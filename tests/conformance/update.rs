@@ -1,0 +1,226 @@
+//! `update`: limits of a running container, as the cgroup's files show them, and as they work.
+
+use husk_conformance::suite::Case;
+use husk_conformance::{Container, Lab, Outcome, Stop, case};
+use serde_json::{Value, json};
+
+use crate::cgroups::{read, up_with};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(memory),
+        case!(memory_below_what_is_used, lacks "runc 1.1": "does not know checkBeforeUpdate and leaves it to the kernel"),
+        case!(memory_and_swap_go_up_and_down_together),
+        case!(memory_is_enforced),
+        case!(pids),
+        case!(cpu),
+        case!(resources_from_a_file),
+        case!(resources_from_standard_input),
+        case!(a_created_container),
+        case!(a_paused_container),
+        case!(a_stopped_container),
+        case!(a_refused_value_leaves_the_others),
+        case!(a_refused_pid_limit_leaves_the_others,
+            lacks "runc 1.1": "keeps what it had written, with a warning"),
+        case!(device_rules_stay),
+        case!(later_updates_know_earlier_ones,
+            lacks "runc 1.1": "passes the kernel's EINVAL on, without a reason"),
+        case!(exec_works_afterwards),
+    ]
+}
+
+fn update(container: &Container<'_>, flags: &[&str]) -> Result<husk_conformance::Finished, Stop> {
+    container.runtime(["update"])?.args(flags).arg(&container.id).output()
+}
+
+fn from_file(container: &Container<'_>, resources: &Value) -> Result<husk_conformance::Finished, Stop> {
+    let file = container.directory.join("resources.json");
+    std::fs::write(&file, resources.to_string())?;
+    let file = file.to_string_lossy().into_owned();
+    update(container, &["--resources", &file])
+}
+
+fn memory_limit(container: &Container<'_>) -> Result<String, Stop> {
+    read(container, "memory", "memory.limit_in_bytes", "memory.max")
+}
+
+fn quota(container: &Container<'_>) -> Result<String, Stop> {
+    let text = read(container, "cpu", "cpu.cfs_quota_us", "cpu.max")?;
+    Ok(text.split_whitespace().next().unwrap_or_default().replace("max", "-1"))
+}
+
+fn memory(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    for (flag, bytes) in [("32M", 32 << 20), ("48mb", 48 << 20), ("67108864", 64 << 20)] {
+        update(&container, &["--memory", flag, "--memory-reservation", "16M"])?.ok().prints("");
+        assert_eq!(memory_limit(&container)?, bytes.to_string());
+        let reserved = read(&container, "memory", "memory.soft_limit_in_bytes", "memory.low")?;
+        assert_eq!(reserved, (16 << 20).to_string());
+    }
+    update(&container, &["--memory", "-1"])?.ok();
+    let unlimited = memory_limit(&container)?;
+    assert!(unlimited == "max" || unlimited.len() == 19, "{unlimited}");
+    Ok(())
+}
+
+fn memory_below_what_is_used(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    from_file(&container, &json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}}))?
+        .exits(1)
+        .says(&["rejecting memory limit 4096"]);
+    assert_eq!(memory_limit(&container)?, (64 << 20).to_string());
+    Ok(())
+}
+
+/// Under v1 the kernel takes the two only in one order, which differs.
+fn memory_and_swap_go_up_and_down_together(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 32 << 20, "swap": 32 << 20}))?;
+    for (limit, swap) in [(64u64 << 20, 96u64 << 20), (16 << 20, 24 << 20), (128 << 20, 128 << 20)] {
+        let (memory, both) = (limit.to_string(), swap.to_string());
+        update(&container, &["--memory", &memory, "--memory-swap", &both])?.ok();
+        assert_eq!(memory_limit(&container)?, memory);
+        let shown = read(&container, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max")?;
+        assert!(shown == both || shown == (swap - limit).to_string(), "{shown}");
+    }
+    Ok(())
+}
+
+fn memory_is_enforced(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 512 << 20}))?;
+    let dd = "dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null && echo done";
+    container.exec_sh(dd)?.ok().prints("done");
+    update(&container, &["--memory", "32M", "--memory-swap", "32M"])?.ok();
+    container.exec_sh(dd)?.exits(137).prints("");
+    Ok(())
+}
+
+fn pids(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "pids", json!({"limit": 100}))?;
+    let shown = || read(&container, "pids", "pids.max", "pids.max");
+    update(&container, &["--pids-limit", "7"])?.ok();
+    assert_eq!(shown()?, "7");
+    update(&container, &["--pids-limit", "-1"])?.ok();
+    assert_eq!(shown()?, "max");
+    Ok(())
+}
+
+fn cpu(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "cpu", json!({"shares": 100, "quota": 20000, "period": 100_000}))?;
+    update(&container, &["--cpu-quota", "50000", "--cpu-period", "200000", "--cpu-share", "512"])?.ok();
+    assert_eq!(quota(&container)?, "50000");
+    let period = read(&container, "cpu", "cpu.cfs_period_us", "cpu.max")?;
+    assert!(period.ends_with("200000"), "{period}");
+    let shares = read(&container, "cpu", "cpu.shares", "cpu.weight")?;
+    assert!(["512", "59"].contains(&&*shares), "{shares}");
+    update(&container, &["--cpu-quota=-1"])?.ok();
+    assert_eq!(quota(&container)?, "-1");
+    let period = read(&container, "cpu", "cpu.cfs_period_us", "cpu.max")?;
+    assert!(period.ends_with("200000"), "the period stays: {period}");
+    Ok(())
+}
+
+fn resources_from_a_file(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    from_file(&container, &json!({"memory": {"limit": 32 << 20}, "pids": {"limit": 9}}))?.ok().prints("");
+    assert_eq!(memory_limit(&container)?, (32 << 20).to_string());
+    assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "9");
+    Ok(())
+}
+
+/// As engines do it. The flags beside it do not count.
+fn resources_from_standard_input(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    let file = container.directory.join("resources.json");
+    std::fs::write(&file, json!({"memory": {"limit": 48 << 20}}).to_string())?;
+    let line = container.runtime(["update", "--resources", "-", "--memory", "16M", &container.id])?;
+    line.stdin(std::fs::File::open(&file)?).output()?.ok();
+    assert_eq!(memory_limit(&container)?, (48 << 20).to_string());
+    Ok(())
+}
+
+fn a_created_container(lab: &Lab) -> Outcome {
+    let container = lab.container()?;
+    container.create()?.ok();
+    update(&container, &["--pids-limit", "5"])?.ok();
+    assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "5");
+    container.delete()?.ok();
+    container.nothing_left()
+}
+
+fn a_paused_container(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    container.verb("pause")?.ok();
+    update(&container, &["--pids-limit", "5"])?.ok();
+    assert_eq!(container.status()?, "paused");
+    assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "5");
+    container.verb("resume")?.ok();
+    Ok(())
+}
+
+fn a_stopped_container(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    container.kill("KILL")?.ok();
+    container.becomes("stopped")?;
+    update(&container, &["--pids-limit", "5"])?.exits(1).says(&["container not running"]);
+    Ok(())
+}
+
+/// More processors than there are: the kernel refuses it, after the other values were taken.
+fn a_refused_value_leaves_the_others(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/linux/resources/memory", json!({"limit": 64 << 20}));
+    container.config.put("/linux/resources/cpu", json!({"quota": 20000}));
+    container.config.put("/linux/resources/pids", json!({"limit": 50}));
+    container.up()?;
+    let flags = ["--cpu-quota", "30000", "--memory", "32M", "--pids-limit", "60", "--cpuset-cpus", "100000"];
+    update(&container, &flags)?.exits(1).says(&["cpuset.cpus"]);
+    assert_eq!(memory_limit(&container)?, (64 << 20).to_string());
+    assert_eq!(quota(&container)?, "20000");
+    assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "50");
+    Ok(())
+}
+
+/// A number that the kernel cannot have: what was changed before it is changed back.
+fn a_refused_pid_limit_leaves_the_others(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/linux/resources/cpu", json!({"quota": 20000}));
+    container.config.put("/linux/resources/pids", json!({"limit": 50}));
+    container.up()?;
+    update(&container, &["--cpu-quota", "30000", "--pids-limit", "9000000000"])?.exits(1).says(&["pids.max"]);
+    assert_eq!(quota(&container)?, "20000");
+    assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "50");
+    Ok(())
+}
+
+fn device_rules_stay(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    let devices = json!([{"allow": false, "access": "rwm"}]);
+    from_file(&container, &json!({"devices": devices, "pids": {"limit": 30}}))?.ok();
+    container.exec_sh("echo x >/dev/null && echo open")?.ok().prints("open");
+    Ok(())
+}
+
+fn later_updates_know_earlier_ones(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "memory", json!({"limit": 32 << 20, "swap": 64 << 20}))?;
+    update(&container, &["--memory-swap", "96M"])?.ok();
+    update(&container, &["--memory", "80M"])?.ok();
+    assert_eq!(memory_limit(&container)?, (80 << 20).to_string());
+    update(&container, &["--memory", "100M"])?
+        .exits(1)
+        .says(&["memory+swap limit should be >= memory limit"]);
+    assert_eq!(memory_limit(&container)?, (80 << 20).to_string());
+    Ok(())
+}
+
+/// The saved config is still one.
+fn exec_works_afterwards(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    update(&container, &["--pids-limit", "50", "--memory", "128M"])?.ok();
+    container.exec(&[], &["/bin/echo", "here"])?.ok().prints("here");
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
