@@ -1,6 +1,6 @@
 //! update: new limits, from flags or from a file.
 
-use super::{Context, refuse};
+use super::Context;
 use crate::args::Update;
 use crate::report::Failure;
 use husk_core::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
@@ -8,8 +8,13 @@ use std::io::Read;
 use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
-    refuse(args.l3_cache_schema.is_some(), "--l3-cache-schema")?;
-    refuse(args.mem_bw_schema.is_some(), "--mem-bw-schema")?;
+    for (flag, value) in
+        [("--l3-cache-schema", &args.l3_cache_schema), ("--mem-bw-schema", &args.mem_bw_schema)]
+    {
+        if value.is_some() {
+            return Err(Failure::unsupported(flag));
+        }
+    }
     let container = context.load(&args.id)?;
     let resources = match &args.resources {
         Some(path) => read(path)?,
