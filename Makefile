@@ -20,7 +20,7 @@ zsh_completions := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_completions := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 # Every file that starts as a shell script, wherever it lies.
-scripts = $(shell grep -rlE '^\#!.*sh$$' scripts .ci integration 2>/dev/null)
+scripts = $(shell grep -rlE '^\#!.*sh$$' scripts .ci integration benches 2>/dev/null)
 
 .PHONY: help
 help: ## list these commands
@@ -68,6 +68,12 @@ test-engines: ## run husk under containerd, Docker and Podman, in throwaway name
 	@scripts/setup engines
 	@scripts/build
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
+
+.PHONY: bench
+bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs/performance.md (as root, some minutes)
+	@scripts/setup engines
+	@scripts/build
+	benches/run
 
 .PHONY: lint
 lint: ## check the format, lints and documentation of the sources, and the scripts

@@ -1,0 +1,236 @@
+#!/bin/bash
+# measure.sh: all workloads, in a room (see room.sh). Times go to /srv/LAYOUT.jsonl, one line a hyperfine result; what
+# does not depend on time goes to /srv/LAYOUT.footprint, one line a runtime and command.
+#
+#   measure.sh LAYOUT [WORKLOAD...]
+#
+# Runs are interleaved: each of $ROUNDS rounds measures every runtime $RUNS times, so that a slow minute of the machine
+# falls on all of them. The workloads are the functions work_NAME; add one, and its name to WORKLOADS.
+set -euo pipefail
+
+layout=$1
+shift
+WORKLOADS=(run lifecycle exec state ten seccomp mounts)
+((!$#)) || WORKLOADS=("$@")
+runtimes=(husk crun runc)
+[ "$layout" = unified ] || runtimes=(husk runc) # crun refuses a hybrid host
+
+# The cgroup that all containers lie in, in each hierarchy.
+parents=()
+make_parents() {
+  local hierarchy file
+  if [ -f /sys/fs/cgroup/cgroup.procs ]; then parents=(/sys/fs/cgroup/husk-bench); fi
+  for hierarchy in /sys/fs/cgroup/*/; do
+    hierarchy=${hierarchy%/}
+    if [ "$layout" = host ] && [ -f "$hierarchy/cgroup.procs" ] && [ ! -L "$hierarchy" ] &&
+      [ "$hierarchy" != /sys/fs/cgroup/husk-bench ] && [ ! -f /sys/fs/cgroup/cgroup.procs ]; then
+      parents+=("$hierarchy/husk-bench")
+    fi
+  done
+  mkdir -p "${parents[@]}"
+  for hierarchy in "${parents[@]}"; do
+    for file in cpuset.cpus cpuset.mems; do # a v1 cpuset takes no process until it is filled
+      [ ! -f "$hierarchy/$file" ] || [ -f "$hierarchy/cgroup.type" ] || cat "${hierarchy%/*}/$file" >"$hierarchy/$file"
+    done
+  done
+}
+
+cgroups_of() { printf '%s ' "${parents[@]/%//$1}"; } # NAME: its cgroup in each hierarchy
+
+bundle() { # NAME CGROUP [JQ-FILTER]: runc's default config without a terminal, on the common root
+  mkdir -p "/mnt/bundles/$1"
+  (cd "/mnt/bundles/$1" && rm -f config.json && runc spec)
+  jq --arg cgroup "/husk-bench/$2" --slurpfile docker /mnt/bench/docker.json \
+    '.process.terminal = false | .process.args = ["/bin/true"] | .root.path = "/mnt/rootfs"
+     | .linux.cgroupsPath = $cgroup | '"${3:-.}" "/mnt/bundles/$1/config.json" >"/mnt/bundles/$1/new"
+  mv "/mnt/bundles/$1/new" "/mnt/bundles/$1/config.json"
+}
+
+make_bundles() {
+  local number
+  mkdir -p /mnt/rootfs/{bin,dev,proc,sys,etc}
+  cp "$(command -v busybox)" /mnt/rootfs/bin/busybox
+  ln -s busybox /mnt/rootfs/bin/true
+  ln -s busybox /mnt/rootfs/bin/sleep
+  bundle plain plain
+  # shellcheck disable=SC2016  # the dollar is jq's
+  bundle seccomp seccomp '.linux.seccomp = $docker[0].linux.seccomp'
+  for number in {0..9}; do bundle "ten$number" "ten$number"; done
+  for number in "${runtimes[@]}"; do bundle "sleep-$number" "sleep-$number" '.process.args = ["/bin/sleep", "1000000"]'; done
+}
+
+# Measure commands against each other: WORKLOAD, then NAME COMMAND pairs. No shell stands between hyperfine and COMMAND.
+measure() {
+  local workload=$1 commands=() round
+  shift
+  while (($#)); do
+    commands+=(-n "$1" "$2")
+    shift 2
+  done
+  for ((round = 0; round < ROUNDS; round++)); do
+    hyperfine -N --style none --warmup 1 --runs "$RUNS" --export-json /tmp/times.json "${commands[@]}" >/dev/null 2>/tmp/hyperfine.log ||
+      { cat /tmp/hyperfine.log >&2; return 1; }
+    jq -c --arg workload "$workload" '
+      .results[] | {workload: $workload, runtime: .name, times: [.measurements[].time_wall_clock.value],
+        user: ([.measurements[].time_user.value] | add / length), system: ([.measurements[].time_system.value] | add / length)}
+      ' /tmp/times.json >>"/srv/$layout.jsonl"
+  done
+  printf '%s: %s\n' "$layout" "$workload" >&2
+}
+
+floor_run() { printf 'floor run /mnt/rootfs %s' "$(cgroups_of "$1")"; } # what goes before `-- /bin/true`
+
+run_pairs() { # BUNDLE FLOOR-OPTIONS: fills the array pairs
+  local runtime
+  pairs=()
+  for runtime in "${runtimes[@]}"; do pairs+=("$runtime" "$runtime run -b /mnt/bundles/$1 $1"); done
+  pairs+=(floor "$(floor_run "$1") $2 -- /bin/true")
+}
+
+work_run() {
+  run_pairs plain ''
+  measure 'run /bin/true' "${pairs[@]}"
+}
+
+work_lifecycle() {
+  local runtime
+  pairs=()
+  for runtime in "${runtimes[@]}"; do
+    cat >"/mnt/bin/lifecycle-$runtime" <<S
+#!/bin/sh -e
+$runtime create -b /mnt/bundles/plain --pid-file /tmp/pid plain
+$runtime start plain
+read -r pid </tmp/pid || :
+while kill -0 "\$pid" 2>/dev/null; do :; done
+$runtime delete plain
+S
+    chmod +x "/mnt/bin/lifecycle-$runtime"
+    pairs+=("$runtime" "lifecycle-$runtime")
+  done
+  measure 'create, start, wait, delete' "${pairs[@]}"
+}
+
+sleepers_up() {
+  local runtime
+  for runtime in "${runtimes[@]}"; do
+    "$runtime" run -d -b "/mnt/bundles/sleep-$runtime" "sleep-$runtime" </dev/null >/dev/null 2>&1
+  done
+}
+sleepers_down() {
+  local runtime
+  for runtime in "${runtimes[@]}"; do "$runtime" delete -f "sleep-$runtime"; done
+}
+
+work_exec() {
+  local runtime
+  sleepers_up
+  pairs=()
+  for runtime in "${runtimes[@]}"; do pairs+=("$runtime" "$runtime exec sleep-$runtime /bin/true"); done
+  pairs+=(floor "floor exec $(husk state sleep-husk | jq .pid) $(cgroups_of sleep-husk) -- /bin/true")
+  measure 'exec /bin/true' "${pairs[@]}"
+  sleepers_down
+}
+
+work_state() {
+  local runtime
+  sleepers_up
+  pairs=()
+  for runtime in "${runtimes[@]}"; do pairs+=("$runtime" "$runtime state sleep-$runtime"); done
+  measure 'state' "${pairs[@]}"
+  sleepers_down
+}
+
+work_ten() {
+  local runtime number
+  pairs=()
+  for runtime in "${runtimes[@]}" floor; do
+    {
+      echo '#!/bin/sh'
+      for number in {0..9}; do
+        case $runtime in
+          floor) echo "$(floor_run "ten$number") -- /bin/true &" ;;
+          *) echo "$runtime run -b /mnt/bundles/ten$number ten$number &" ;;
+        esac
+      done
+      echo wait
+    } >"/mnt/bin/ten-$runtime"
+    chmod +x "/mnt/bin/ten-$runtime"
+    pairs+=("$runtime" "ten-$runtime")
+  done
+  measure 'run, 10 at once' "${pairs[@]}"
+}
+
+# The floor takes the filter that crun has compiled and cached. Without crun there is no floor here.
+work_seccomp() {
+  local cached=()
+  if [[ " ${runtimes[*]} " == *' crun '* ]]; then
+    crun run -b /mnt/bundles/seccomp seccomp
+    mapfile -t cached < <(find /run/crun/.cache/seccomp -type f -size +0)
+  fi
+  run_pairs seccomp "${cached:+--filter ${cached[0]}}"
+  [ -n "${cached:-}" ] || pairs=("${pairs[@]:0:${#pairs[@]}-2}")
+  measure "run, with Docker's seccomp profile" "${pairs[@]}"
+}
+
+# A tree of 11 mounts, bound again and again: 1,001 and 4,004 mounts.
+work_mounts() {
+  local number copies made=1
+  mkdir /mnt/many
+  mount -t tmpfs tmpfs /mnt/many
+  mkdir -p /mnt/many/0
+  mount -t tmpfs tmpfs /mnt/many/0
+  for number in {0..9}; do
+    mkdir "/mnt/many/0/$number"
+    mount --bind "/mnt/many/0/$number" "/mnt/many/0/$number"
+  done
+  for copies in 91 364; do
+    for ((; made < copies; made++)); do
+      mkdir "/mnt/many/$made"
+      mount --rbind /mnt/many/0 "/mnt/many/$made"
+    done
+    run_pairs plain ''
+    measure "run, $((copies * 11)) more host mounts" "${pairs[@]}"
+  done
+  umount -l /mnt/many
+}
+
+# What does not change with the load: RUNTIME, COMMAND, peak memory, page faults, system calls.
+footprint() { # RUNTIME LABEL COMMAND...
+  local runtime=$1 label=$2 faults=() calls
+  shift 2
+  command time -f '%M %R' -o /tmp/time "$@" </dev/null >/dev/null 2>&1
+  read -ra faults </tmp/time
+  [[ $label != create ]] || "$runtime" delete -f plain
+  strace -f -c -S calls -o /tmp/calls "$@" </dev/null >/dev/null 2>&1 &
+  if [ "$label" = create ]; then # strace stays as long as the init that waits
+    until [ "$("$runtime" state plain 2>/dev/null | jq -r .status)" = created ]; do :; done
+    "$runtime" delete -f plain
+  fi
+  wait "$!"
+  calls=$(awk '$NF == "total" { print $4 }' /tmp/calls)
+  printf '%s\t%s\t%s\t%s\t%s\n' "$runtime" "$label" "${faults[0]}" "${faults[1]}" "$calls" >>"/srv/$layout.footprint"
+  cp /tmp/calls "/srv/$layout.calls.$runtime.$label"
+}
+
+footprints() {
+  local runtime
+  sleepers_up
+  for runtime in "${runtimes[@]}"; do
+    footprint "$runtime" run "$runtime" run -b /mnt/bundles/plain plain
+    footprint "$runtime" create "$runtime" create -b /mnt/bundles/plain plain
+    footprint "$runtime" exec "$runtime" exec "sleep-$runtime" /bin/true
+    footprint "$runtime" state "$runtime" state "sleep-$runtime"
+  done
+  # shellcheck disable=SC2046  # words
+  footprint floor run $(floor_run plain) -- /bin/true
+  # shellcheck disable=SC2046
+  footprint floor exec floor exec "$(husk state sleep-husk | jq .pid)" $(cgroups_of sleep-husk) -- /bin/true
+  sleepers_down
+}
+
+make_parents
+make_bundles
+cut -d' ' -f1 /proc/loadavg >"/srv/$layout.load"
+for workload in "${WORKLOADS[@]}"; do "work_$workload"; done
+footprints
+cut -d' ' -f1 /proc/loadavg >>"/srv/$layout.load"
