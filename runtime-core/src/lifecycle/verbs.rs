@@ -70,8 +70,8 @@ impl Container {
     /// operations go by is changed with them.
     ///
     /// # Errors
-    /// All values are taken or none. [`ErrorKind::InvalidInput`] when one makes no sense or this host has no such limit;
-    /// [`ErrorKind::InvalidState`] when the container does not run, or uses more than `checkBeforeUpdate` allows.
+    /// All values are taken or none. [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when one makes no sense or this host has no such limit;
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when the container does not run, or uses more than `checkBeforeUpdate` allows.
     pub fn update(&self, resources: &spec::LinuxResources) -> Result<()> {
         update::update(self, resources)
     }
@@ -79,7 +79,7 @@ impl Container {
     /// What it uses now.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it does not run.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it does not run.
     pub fn stats(&self) -> Result<Stats> {
         watch::stats(self)
     }
@@ -87,7 +87,7 @@ impl Container {
     /// Looks at it until it ends: lack of memory is told.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidState`] when it does not run.
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it does not run.
     pub fn watch(&self) -> Result<Watch> {
         watch::watch(self)
     }
