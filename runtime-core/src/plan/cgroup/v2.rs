@@ -114,7 +114,9 @@ fn cpu(cpu: &spec::LinuxCpu, writer: &mut Writer<'_>) {
         let quota_text = quota.map_or("max".to_owned(), max);
         // 100000 is the kernel's default.
         let value = format!("{quota_text} {}", period.unwrap_or(100_000));
-        let field = if quota.is_some() { "quota" } else { "period" };
+        // One file for both; where the kernel is going to refuse it for its period, the period is what to point to.
+        let period_is_possible = period.is_none_or(|period| (1_000..=1_000_000).contains(&period));
+        let field = if quota.is_some() && period_is_possible { "quota" } else { "period" };
         writer.set("cpu.max", value, format!("{CPU}/{field}"));
     }
     // After the quota, which it may not exceed.
