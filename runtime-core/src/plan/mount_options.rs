@@ -118,7 +118,7 @@ const TABLE: &[(&str, Effect)] = {
         ("exec", Clear(NOEXEC)),
         ("idmap", Refused("mounts with id mappings (\"idmap\")")),
         // The file systems that have change counters keep them always; no call that makes mounts can say it.
-        ("iversion", Nothing),
+        ("iversion", Refused("counting changes of inodes (\"iversion\"), which fsopen(2) cannot ask for")),
         ("lazytime", Superblock),
         // fsopen(2) reports into its own fd, never into the kernel's log.
         ("loud", Nothing),
@@ -164,7 +164,7 @@ const TABLE: &[(&str, Effect)] = {
         ("runbindable", Propagation(libc::MS_UNBINDABLE | libc::MS_REC)),
         ("rw", Readonly(false)),
         ("shared", Propagation(libc::MS_SHARED)),
-        ("silent", Nothing),
+        ("silent", Refused("mounting without messages in the kernel's log (\"silent\"), which fsopen(2) cannot ask for")),
         ("slave", Propagation(libc::MS_SLAVE)),
         ("strictatime", Atime(self::Atime::Strict, true)),
         ("suid", Clear(NOSUID)),
