@@ -9,7 +9,9 @@ use crate::id::ContainerId;
 use crate::options::CreateOptions;
 use crate::plan::Plan;
 use crate::spec::Spec;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that describes the container.
@@ -33,7 +35,7 @@ impl Bundle {
     pub fn open(dir: impl AsRef<Path>) -> Result<Bundle> {
         let path = absolute(dir.as_ref())?;
         let file = path.join(CONFIG);
-        let config = std::fs::read(&file).map_err(|error| match error.kind() {
+        let config = read(&file).map_err(|error| match error.kind() {
             // Without the system's words for it, from which engines would conclude that the program is missing.
             io::ErrorKind::NotFound => Error::new(
                 ErrorKind::InvalidInput,
@@ -87,6 +89,22 @@ impl Bundle {
     pub fn plan(&self, id: &ContainerId, host: &Host, options: &CreateOptions) -> Result<Plan> {
         Plan::new(&self.spec, &self.path, id, host, options)
     }
+}
+
+/// More than a config has ever needed; what never ends is refused, as is what may never begin.
+const LONGEST: u64 = 16 << 20;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a fifo waits for its writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut config = Vec::new();
+    if file.take(LONGEST + 1).read_to_end(&mut config)? as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(config)
 }
 
 fn absolute(dir: &Path) -> Result<PathBuf> {

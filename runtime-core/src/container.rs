@@ -9,10 +9,11 @@ use crate::plan::{HookPlan, Plan, ProcessPlan, plan_exec};
 use crate::process::handle::Process;
 use crate::runtime::{Runtime, Shared};
 use crate::spec;
-use crate::state::{Alive, Record, State, StateDirectory, Status, status, step_of_init};
+use crate::state::{Alive, Record, State, StateDirectory, Status, standing, status};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What [`Runtime::create`](crate::Runtime::create) makes.
 #[derive(Debug)]
@@ -102,6 +103,10 @@ impl Container {
         self.shared.check_own_binary()
     }
 
+    pub(crate) fn step_timeout(&self) -> Duration {
+        self.shared.step_timeout()
+    }
+
     /// Its record, which must be there.
     pub(crate) fn record(&self) -> Result<Record> {
         self.directory.read_record()?.ok_or_else(|| {
@@ -138,7 +143,7 @@ impl Container {
     pub fn state(&self) -> Result<State> {
         let record = self.directory.read_record()?;
         let (status, alive) = status(&self.directory, record.as_ref())?;
-        let step = (status == Status::Creating).then(|| step_of_init(&self.directory)).flatten();
+        let standing = standing(&self.directory, status);
         let pid = alive.map_or(0, |alive| alive.pid);
         let oci_version = crate::SPEC_VERSION.to_owned();
         let id = self.id.as_str().to_owned();
@@ -153,7 +158,9 @@ impl Container {
                 created: record.created,
                 annotations: record.annotations,
                 owner: record.owner,
-                step,
+                step: standing.step,
+                step_item: standing.item,
+                step_seconds: standing.seconds,
             },
             None if !self.directory.exists() => {
                 return Err(Error::new(
@@ -171,7 +178,9 @@ impl Container {
                 created: String::new(),
                 annotations: Default::default(),
                 owner: self.shared.host().euid,
-                step,
+                step: standing.step,
+                step_item: standing.item,
+                step_seconds: standing.seconds,
             },
         })
     }

@@ -130,6 +130,7 @@ mod id;
 mod lifecycle;
 mod options;
 mod own_binary;
+mod patience;
 pub mod plan;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod process;

@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::own_binary;
+use crate::patience::STEP_WITHIN;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A state directory, and what this machine can do. Cheap to clone; every method takes `&self`, from any thread.
 ///
@@ -14,16 +16,21 @@ pub struct Runtime {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     root: PathBuf,
     host: Host,
     allow_unsealed: bool,
+    step_timeout: Duration,
 }
 
 impl Shared {
     pub(crate) fn host(&self) -> &Host {
         &self.host
+    }
+
+    pub(crate) fn step_timeout(&self) -> Duration {
+        self.step_timeout
     }
 
     pub(crate) fn check_own_binary(&self) -> Result<()> {
@@ -39,16 +46,24 @@ impl Runtime {
     pub fn open(root: impl AsRef<Path>) -> Result<Runtime> {
         let root = std::path::absolute(root.as_ref())
             .map_err(|error| Error::io("cannot find the state directory", "getcwd", &error))?;
-        Ok(Runtime { shared: Arc::new(Shared { root, host: Host::probe()?, allow_unsealed: false }) })
+        let host = Host::probe()?;
+        let shared = Shared { root, host, allow_unsealed: false, step_timeout: STEP_WITHIN };
+        Ok(Runtime { shared: Arc::new(shared) })
     }
 
     /// Creates containers although this program's binary is not protected against them
     /// ([`reenter_sealed`](crate::reenter_sealed)). For tests, and where the binary is read-only anyway.
     #[must_use]
     pub fn allow_unsealed_binary(self) -> Runtime {
-        let shared =
-            Shared { root: self.shared.root.clone(), host: self.shared.host.clone(), allow_unsealed: true };
-        Runtime { shared: Arc::new(shared) }
+        Runtime { shared: Arc::new(Shared { allow_unsealed: true, ..Shared::clone(&self.shared) }) }
+    }
+
+    /// How long one step of a new process may take, two minutes if nothing else is said. What takes longer, such as
+    /// a mount from a server that is gone, ends in [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), and a
+    /// creation or an `exec` is taken back. Hooks have timeouts of their own in the config.
+    #[must_use]
+    pub fn step_timeout(self, limit: Duration) -> Runtime {
+        Runtime { shared: Arc::new(Shared { step_timeout: limit, ..Shared::clone(&self.shared) }) }
     }
 
     /// What this machine can do.

@@ -4,12 +4,17 @@ use crate::error::{Error, Result};
 use crate::step::Step;
 use crate::sys;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
+use nix::sys::socket::sockopt::SendTimeout;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, socket};
+use nix::sys::time::{TimeVal, TimeValLike};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Connects; `name` says what the socket is for.
+/// How long a listener may leave others waiting, in seconds.
+const CONNECT_WITHIN_S: i64 = 10;
+
+/// Connects; EAGAIN when the listener takes nobody in time; `name` says what the socket is for.
 pub(crate) fn connect(path: &Path, name: &str) -> Result<OwnedFd> {
     let cannot = |call: &'static str| {
         move |errno: Errno| Error::os(format!("cannot connect to {name} {}", path.display()), call, errno)
@@ -29,6 +34,8 @@ pub(crate) fn connect(path: &Path, name: &str) -> Result<OwnedFd> {
             UnixAddr::new(&short).map_err(cannot("connect"))?
         }
     };
+    // Whoever listens and never accepts would keep a creation waiting, and its init, which sends over this socket.
+    setsockopt(&socket, SendTimeout, &TimeVal::seconds(CONNECT_WITHIN_S)).map_err(cannot("setsockopt"))?;
     nix::sys::socket::connect(socket.as_raw_fd(), &address).map_err(cannot("connect"))?;
     Ok(socket)
 }

@@ -6,10 +6,11 @@
 //! gets in the way; and that someone reads the fifo is what makes a container *created* rather than *running*, so
 //! both questions have one answer.
 
+use crate::patience::Patience;
 use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifoat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -60,8 +61,9 @@ pub(crate) fn is_waiting(directory: BorrowedFd<'_>) -> nix::Result<bool> {
     knock(directory).map(|fd| fd.is_some())
 }
 
-/// Lets the process through and waits until it has executed its program or has ended; false when nobody waited.
-pub(crate) fn open(directory: BorrowedFd<'_>) -> Result<bool> {
+/// Lets the process through and waits until it has executed its program or has ended; false when nobody waited,
+/// ETIMEDOUT when it stands still on its way.
+pub(crate) fn open(directory: BorrowedFd<'_>, patience: &mut Patience<'_>) -> Result<bool> {
     let Some(start) = knock(directory).map_err(Failed::from(Call::Openat2))? else { return Ok(false) };
     match sys::write_all(start.as_fd(), b"!") {
         // It ended a moment ago.
@@ -71,9 +73,10 @@ pub(crate) fn open(directory: BorrowedFd<'_>) -> Result<bool> {
     // A fifo without readers is an error to its writers (poll(2), POLLERR), which is always looked for.
     let mut readers = [PollFd::new(start.as_fd(), PollFlags::empty())];
     loop {
-        match poll(&mut readers, PollTimeout::NONE) {
+        let timeout = patience.left().ok_or(Failed::new(Call::Poll, Errno::ETIMEDOUT))?;
+        match poll(&mut readers, timeout) {
+            Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(true),
-            Err(Errno::EINTR) => {}
             Err(errno) => return Err(Failed::new(Call::Poll, errno)),
         }
     }

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "socket",
     "cgroup",
     "start_gate",
+    "patience",
     "recorder",
     "bundle",
     "config",

@@ -11,7 +11,8 @@ mod support;
 
 use husk_core::plan::Step;
 use husk_core::{
-    Console, Container, CreateOptions, ExecOptions, Fault, FaultEffect, Force, Process, Status, Stdio,
+    Console, Container, CreateOptions, ErrorKind, ExecOptions, Fault, FaultEffect, Force, Process, Status,
+    Stdio,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -55,6 +56,8 @@ fn main() {
         ("a_full_state_directory_leaves_nothing", a_full_state_directory_leaves_nothing),
         ("a_runtime_that_dies_leaves_what_delete_removes", a_runtime_that_dies_leaves_what_delete_removes),
         ("the_state_of_a_stuck_init_names_its_step", the_state_of_a_stuck_init_names_its_step),
+        ("a_step_that_hangs_is_ended_and_named", a_step_that_hangs_is_ended_and_named),
+        ("an_exec_that_hangs_is_ended_and_named", an_exec_that_hangs_is_ended_and_named),
     ]);
 }
 
@@ -619,6 +622,9 @@ fn the_state_of_a_stuck_init_names_its_step() {
                 assert_eq!(state.status, Status::Creating);
                 let shown = serde_json::to_value(state).expect("JSON");
                 assert_eq!(shown["step"], step.name());
+                let item = matches!(step, Step::Sysctl | Step::Mount | Step::CreateContainerHook);
+                assert_eq!(shown.get("stepItem").is_some(), item, "{shown}");
+                assert!(shown["stepSeconds"].is_u64(), "{shown}");
                 break;
             }
             assert!(Instant::now() < deadline, "at {step}: {state:?}");
@@ -631,4 +637,60 @@ fn the_state_of_a_stuck_init_names_its_step() {
         reap_orphans();
         before.assert_same(&lab, &format!("an init that hung at {step}"));
     }
+}
+
+/// Much longer than any step takes here, much shorter than a test may.
+const STEP_TIMEOUT: Duration = Duration::from_millis(700);
+
+fn a_step_that_hangs_is_ended_and_named() {
+    let lab = Lab::new();
+    let config = configs::rich_with_users(&lab, "true");
+    first_life(&lab, &config);
+    let before = Snapshot::take(&lab);
+    let runtime = lab.runtime().step_timeout(STEP_TIMEOUT);
+    for step in [
+        Step::EnterCgroup,
+        Step::BecomeRoot,
+        Step::Mount,
+        Step::Terminal,
+        Step::Seccomp,
+        Step::User,
+        Step::Ready,
+    ] {
+        let options = options(&lab).fault(Fault::new(FaultEffect::Hang, step));
+        let error = runtime.create(&id("leak-hang"), &lab.bundle(&config), &options).expect_err("it hangs");
+        assert_eq!((error.kind(), error.step()), (ErrorKind::TimedOut, Some(step)), "{error}");
+        assert!(error.to_string().contains(&format!("step {step}")), "{error}");
+        forget_files(&lab);
+        before.assert_same(&lab, &format!("a step that hung: {step}"));
+    }
+    let options = options(&lab).fault(Fault::new(FaultEffect::Hang, Step::Exec));
+    let mut created = runtime.create(&id("leak-hang"), &lab.bundle(&config), &options).expect("create");
+    let error = created.container.start().expect_err("it hangs");
+    assert_eq!((error.kind(), error.step()), (ErrorKind::TimedOut, Some(Step::Exec)), "{error}");
+    let state = created.container.state().expect("state");
+    assert_eq!((state.status, state.step), (Status::Created, Some(Step::Exec)));
+    created.container.delete(Force::Yes).expect("delete");
+    created.init.wait().expect("wait");
+    forget_files(&lab);
+    drop(created.init);
+    before.assert_same(&lab, "a start that hung");
+}
+
+fn an_exec_that_hangs_is_ended_and_named() {
+    let lab = Lab::new();
+    let config = configs::rich(&lab, "sleep 1000");
+    let mut quiet = config.clone();
+    quiet["process"]["terminal"] = false.into();
+    let (container, init) = running(&lab, "leak-hang", &quiet);
+    let same = lab.runtime().step_timeout(STEP_TIMEOUT).load(&id("leak-hang")).expect("load");
+    let process = serde_json::from_value(with_command(&quiet, "true")["process"].clone()).expect("a process");
+    let before = Snapshot::take(&lab);
+    for step in [Step::JoinNamespace, Step::Stdio, Step::Ready, Step::Exec] {
+        let options = ExecOptions::new().stdio(Stdio::Null).fault(Fault::new(FaultEffect::Hang, step));
+        let error = same.exec(&process, &options).expect_err("it hangs");
+        assert_eq!((error.kind(), error.step()), (ErrorKind::TimedOut, Some(step)), "{error}");
+        before.assert_same(&lab, &format!("an exec that hung: {step}"));
+    }
+    finish(container, init);
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_config;
+mod bounded;
 mod cgroups;
 mod confinement;
 mod default_config;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         seccomp::cases,
         outputs::cases,
         robustness::cases,
+        bounded::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())

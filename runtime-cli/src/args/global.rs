@@ -1,7 +1,9 @@
 //! The options that stand before the command.
 
+use super::duration::parse_duration;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -39,6 +41,9 @@ pub(crate) struct Global {
         hide_default_value = true
     )]
     pub(crate) rootless: Rootless,
+    /// How long one step of create, start or exec may take, such as 30s [default: 2m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) step_timeout: Option<Duration>,
     /// Show the version
     #[arg(short = 'v', long, short_alias = 'V')]
     pub(crate) version: bool,

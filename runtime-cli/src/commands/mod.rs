@@ -98,7 +98,10 @@ fn check(global: &Global) -> Result<(), Failure> {
 
 fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>, Failure> {
     let systemd_cgroup = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
-    let runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
+    let mut runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
+    if let Some(limit) = global.step_timeout {
+        runtime = runtime.step_timeout(limit);
+    }
     log.debug(format_args!("{name}, containers in {}", runtime.root().display()));
     Ok(Context { runtime, log, systemd_cgroup })
 }

@@ -5,18 +5,24 @@ use crate::cgroup::Cgroup;
 use crate::container::{Container, Deleted, Force};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
+use crate::process::runtime::KILL_WITHIN_MS;
 use crate::recorder::Recorder;
 use crate::state::{Record, StateDirectory, Status};
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
-/// How long an init may take to die of SIGKILL, in milliseconds; runc's 100 times 100 ms.
-const KILL_WITHIN_MS: u16 = 10_000;
-
 pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
     let directory = container.directory();
-    let _lock = directory.lock()?;
+    let _lock = match directory.try_lock()? {
+        Ok(lock) => lock,
+        Err(_) => {
+            if force == Force::Yes {
+                end_what_hangs(container);
+            }
+            directory.lock()?
+        }
+    };
     let record = match directory.read_record() {
         Ok(record) => record,
         // Without its record only its directory is known; what else there was, its owner has been told of.
@@ -54,6 +60,16 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
     let last_hooks = container.poststop_hooks(&record);
     directory.remove()?;
     Ok(Deleted { warnings: run_last_hooks(&record, last_hooks) })
+}
+
+/// Somebody else changes the container: a `create` or a `start` that may wait for its process for ever. When that has
+/// ended they give up.
+fn end_what_hangs(container: &Container) {
+    let Ok(Some(record)) = container.directory().read_record() else { return };
+    let Ok(cgroup) = Cgroup::open(&record.cgroup) else { return };
+    if record.init.is_some() || has_own_cgroup(container.directory()) {
+        let _ = cgroup.kill(libc::SIGKILL);
+    }
 }
 
 /// Whether its runtime came far enough to have made the cgroup, and to have seen that nobody else uses it.

@@ -1,12 +1,13 @@
 //! `exec`: a further process in a running container.
 
-use super::explain::{Subject, explain};
+use super::explain::{Subject, explain, unheard};
 use super::prepare::{check_preserved, write_oom_score, write_pid_file};
 use super::request::internal;
 use crate::cgroup::Cgroup;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
+use crate::patience::Patience;
 use crate::plan::{NamespaceKind, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::entry::{Home, Program};
@@ -29,6 +30,8 @@ use std::os::unix::fs::MetadataExt;
 pub(crate) fn exec(container: &Container, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
     container.check_own_binary()?;
     let (status, alive) = container.status()?;
+    // In a paused container it stands still until the container goes on.
+    let limit = (status != Status::Paused).then(|| container.step_timeout());
     let wrong = |message: &str| Err(Error::new(ErrorKind::InvalidState, message));
     let init = match (status, alive) {
         (Status::Paused, Some(_)) if !options.ignore_paused => {
@@ -51,16 +54,17 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let pidfd_socket = PidfdSocket::connect(options.pidfd_socket.as_ref())?;
     let (mut newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
     let subject = Subject { plan: None, process: &plan };
-    let made = follow(&mut newborn, joins, subject, &recorder)
+    let mut patience = Patience::new(&recorder, limit);
+    let made = follow(&mut newborn, joins, subject, &recorder, &mut patience)
         .and_then(|()| match pidfd_socket {
             Some(socket) => socket.send(newborn.pidfd.as_fd(), Whose::Executed),
             None => Ok(()),
         })
-        .and_then(|()| finish(&mut newborn, console, options, subject, &recorder));
+        .and_then(|()| finish(&mut newborn, console, options, subject, &recorder, &mut patience));
     match made {
         Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
         Err(error) => {
-            newborn.abandon();
+            let _ = newborn.abandon();
             Err(error)
         }
     }
@@ -141,15 +145,22 @@ fn give_birth(
 }
 
 /// Sees the process through until it is ready.
-fn follow(newborn: &mut Newborn, joins: bool, subject: Subject<'_>, recorder: &Recorder) -> Result<()> {
-    if joins && !newborn.follow().map_err(internal("cannot follow the new process"))? {
+fn follow(
+    newborn: &mut Newborn,
+    joins: bool,
+    subject: Subject<'_>,
+    recorder: &Recorder,
+    patience: &mut Patience<'_>,
+) -> Result<()> {
+    let silent = |failed| unheard(failed, recorder, subject);
+    if joins && !newborn.follow(patience).map_err(silent)? {
         return Err(why_it_ended(newborn, subject, recorder));
     }
     if let Some(adjustment) = subject.process.oom_score_adj {
         recorder.runtime_at(Step::OomScore)?;
         write_oom_score(newborn.pid, adjustment)?;
     }
-    match newborn.next_word().map_err(internal("cannot hear the new process"))? {
+    match newborn.next_word(patience).map_err(silent)? {
         Some(Word::Ready) => Ok(()),
         _ => Err(why_it_ended(newborn, subject, recorder)),
     }
@@ -162,6 +173,7 @@ fn finish(
     options: &ExecOptions,
     subject: Subject<'_>,
     recorder: &Recorder,
+    patience: &mut Patience<'_>,
 ) -> Result<Option<OwnedFd>> {
     let terminal = match console {
         Some(console) => console.receive()?,
@@ -173,7 +185,7 @@ fn finish(
     }
     let _ = say(newborn.channel.as_fd(), Word::Go);
     // The channel ends with execve, or with the process.
-    let _ = newborn.next_word();
+    newborn.next_word(patience).map_err(|failed| unheard(failed, recorder, subject))?;
     let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
     if at_exec && recorder.report().is_none() {
         Ok(terminal)

@@ -50,6 +50,21 @@ pub(crate) fn explain(
     }
 }
 
+/// The process cannot be heard: it stands still where the recorder shows it, or the channel failed.
+pub(crate) fn unheard(failed: Failed, recorder: &Recorder, subject: Subject<'_>) -> Error {
+    if failed.errno != Errno::ETIMEDOUT {
+        return Error::os("cannot hear the new process", failed.call.name(), failed.errno);
+    }
+    let Some(Position { step, item }) = recorder.position() else {
+        return Error::new(ErrorKind::TimedOut, "the new process did not come to its first step in time");
+    };
+    let place = if item == NO_ITEM { format!("step {step}") } else { format!("step {step} {item}") };
+    let sentence = format!("{}: {place} did not end in time", what(step, item, subject));
+    Error::new(ErrorKind::TimedOut, sentence)
+        .with_hint("--step-timeout says how long a step may take; an unreachable disk or network file system never ends")
+        .at(step)
+}
+
 fn from_report(report: Report, subject: Subject<'_>) -> Error {
     let Report { at: Position { step, item }, failed } = report;
     let error = match step {

@@ -2,13 +2,14 @@
 //! the host.
 
 use super::container_hooks::ContainerHooks;
-use super::explain::{Subject, explain};
+use super::explain::{Subject, explain, unheard};
 use super::hooks;
 use super::prepare::{write_oom_score, write_proc};
-use super::request::{Request, internal};
+use super::request::Request;
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};
+use crate::patience::Patience;
 use crate::plan::{HookKind, IdMapping, NamespaceKind, NamespacePlan, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::runtime::Newborn;
@@ -34,14 +35,18 @@ impl Guide<'_> {
         is_joiner: bool,
         owes_poststop: &mut Option<Vec<u8>>,
     ) -> Result<()> {
-        if is_joiner && !process.follow().map_err(internal("cannot follow the new process"))? {
+        let mut patience = Patience::new(self.recorder, Some(self.request.runtime.shared().step_timeout()));
+        let plan = self.request.plan;
+        let subject = Subject { plan: Some(plan), process: &plan.process };
+        let silent = |failed| unheard(failed, self.recorder, subject);
+        if is_joiner && !process.follow(&mut patience).map_err(silent)? {
             return Err(self.why_it_ended(process));
         }
         let state = |status| self.request.state(status, process.pid);
         self.hooks.tell(&state(Status::Creating), &state(Status::Created))?;
         self.do_what_it_may_not(process)?;
         loop {
-            match process.next_word().map_err(internal("cannot hear the new process"))? {
+            match process.next_word(&mut patience).map_err(silent)? {
                 Some(Word::Ready) => return Ok(()),
                 Some(Word::MountsDone) => {
                     *owes_poststop = Some(self.request.state(Status::Stopped, process.pid));

@@ -1,14 +1,16 @@
 //! `start`: lets a created container's process through its gate.
 
-use super::explain::{Subject, explain};
+use super::explain::{Subject, explain, unheard};
 use super::hooks;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
+use crate::patience::Patience;
 use crate::plan::{HookKind, Step};
 use crate::recorder::{Position, Recorder};
 use crate::start_gate;
 use crate::state::{Record, Status};
 use crate::sys;
+use nix::errno::Errno;
 
 pub(crate) fn start(container: &Container) -> Result<()> {
     let directory = container.directory();
@@ -26,12 +28,23 @@ pub(crate) fn start(container: &Container) -> Result<()> {
     };
     let record = container.record()?;
 
-    let passed = start_gate::open(directory.as_fd())
-        .map_err(|failed| Error::os("cannot open the start gate", failed.call.name(), failed.errno))?;
+    let recorder = directory.recorder_file(false).ok().and_then(|file| Recorder::read(&file));
+    let recorder = recorder.ok_or_else(|| Error::new(ErrorKind::System, "the flight recorder is damaged"))?;
+    let mut patience = Patience::new(&recorder, Some(container.step_timeout()));
+    let passed = match start_gate::open(directory.as_fd(), &mut patience) {
+        Ok(passed) => passed,
+        Err(failed) if failed.errno == Errno::ETIMEDOUT => {
+            let plan = container.plan(&record)?;
+            return Err(unheard(failed, &recorder, Subject { plan: Some(&plan), process: &plan.process }));
+        }
+        Err(failed) => {
+            return Err(Error::os("cannot open the start gate", failed.call.name(), failed.errno));
+        }
+    };
     if !passed {
         return Err(has_stopped(container));
     }
-    check_executed(container, &record)?;
+    executed(&recorder, container, &record)?;
     if !record.has_poststart {
         return Ok(());
     }
@@ -64,10 +77,14 @@ fn has_stopped(container: &Container) -> Error {
 fn check_executed(container: &Container, record: &Record) -> Result<()> {
     let Ok(file) = container.directory().recorder_file(false) else { return Ok(()) };
     let Some(recorder) = Recorder::read(&file) else { return Ok(()) };
+    executed(&recorder, container, record)
+}
+
+fn executed(recorder: &Recorder, container: &Container, record: &Record) -> Result<()> {
     let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
     if recorder.report().is_none() && at_exec {
         return Ok(());
     }
     let plan = container.plan(record)?;
-    Err(explain(&recorder, Subject { plan: Some(&plan), process: &plan.process }, None, false))
+    Err(explain(recorder, Subject { plan: Some(&plan), process: &plan.process }, None, false))
 }

@@ -21,14 +21,15 @@ impl Undo<'_> {
     /// Takes it all away, latest first. The failure that led here is what the caller hears about; what fails now
     /// cannot be helped, and `delete --force` tries again.
     pub(super) fn run(self, plan: &Plan, bundle: &Path) {
-        if let Some(process) = self.process {
-            process.abandon();
-        }
+        let ended = self.process.is_none_or(|process| process.abandon());
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup.kill(libc::SIGKILL);
             let _ = cgroup.undo();
         }
-        let _ = self.directory.remove();
+        // While a process cannot be killed, what is on record is what `delete --force` will need.
+        if ended {
+            let _ = self.directory.remove();
+        }
         if let Some(state) = self.owes_poststop {
             for hook in &plan.hooks.poststop {
                 let _ = hooks::run_all(HookKind::Poststop, std::slice::from_ref(hook), bundle, &state);

@@ -1,6 +1,7 @@
 //! The runtime's side of a new process: the channel, the waiting, and the fds that have to be ready before the clone.
 
 use super::channel::{Word, hear};
+use crate::patience::Patience;
 use crate::sys::{self, Born, Call, Failed, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,6 +13,10 @@ pub(crate) fn channel() -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(Failed::from(Call::Connect))
 }
+
+/// How long a process may take to die of SIGKILL, in milliseconds: one in an uninterruptible system call, after a disk
+/// or a network mount that went away, dies late.
+pub(crate) const KILL_WITHIN_MS: u16 = 10_000;
 
 /// A process that is being made, seen from the runtime.
 #[derive(Debug)]
@@ -28,8 +33,8 @@ impl Newborn {
         Newborn { pid: born.pid, pidfd: born.pidfd, channel, early: None }
     }
 
-    /// The next word; `None` when the process has given up or was killed.
-    pub(crate) fn next_word(&mut self) -> Result<Option<Word>> {
+    /// The next word; `None` when the process has given up or was killed. ETIMEDOUT when it stood still for too long.
+    pub(crate) fn next_word(&mut self, patience: &mut Patience<'_>) -> Result<Option<Word>> {
         if let Some(word) = self.early.take() {
             return Ok(Some(word));
         }
@@ -38,8 +43,9 @@ impl Newborn {
                 PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
             ];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Err(Errno::EINTR) => continue,
+            let timeout = patience.left().ok_or(Failed::new(Call::Poll, Errno::ETIMEDOUT))?;
+            match poll(&mut fds, timeout) {
+                Ok(0) | Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(Failed::new(Call::Poll, errno)),
                 Ok(_) => {}
             }
@@ -50,10 +56,10 @@ impl Newborn {
     }
 
     /// After a joiner's clone: the process that matters is its sibling. The joiner is reaped.
-    pub(crate) fn follow(&mut self) -> Result<bool> {
+    pub(crate) fn follow(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
         let mut early = None;
         let pid = loop {
-            match self.next_word()? {
+            match self.next_word(patience)? {
                 Some(Word::Born(pid)) => break pid,
                 None => return Ok(false),
                 // The child runs already, and may be ahead of its maker; after one word it waits for an answer.
@@ -68,10 +74,18 @@ impl Newborn {
         Ok(true)
     }
 
-    /// Ends the process and reaps it.
-    pub(crate) fn abandon(&self) {
+    /// Ends the process and reaps it; false when it does not die.
+    pub(crate) fn abandon(&self) -> bool {
         let _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let ended = poll(
+            &mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(KILL_WITHIN_MS),
+        );
+        if ended == Ok(0) {
+            return false;
+        }
         let _ = sys::waitid(self.pidfd.as_fd(), true);
+        true
     }
 }
 

@@ -6,17 +6,22 @@
 use super::record::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const RECORD: &str = "record.json";
 const CONFIG: &str = "config.json";
 const RECORDER: &str = "recorder";
 const LOCK: &str = "lock";
+
+/// Who changes a container is done soon, except in a hook that takes its time.
+const LOCK_WITHIN: Duration = Duration::from_secs(10);
 
 /// The directory, open.
 #[derive(Debug)]
@@ -78,17 +83,61 @@ impl StateDirectory {
 
     /// Waits until nobody else changes this container.
     pub(crate) fn lock(&self) -> Result<Lock> {
+        let deadline = Instant::now() + LOCK_WITHIN;
+        let mut pause = Duration::from_micros(500);
+        loop {
+            match self.try_lock()? {
+                Ok(lock) => return Ok(lock),
+                Err(file) if Instant::now() >= deadline => return Err(self.busy(&file)),
+                Err(_) => {}
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    /// Takes the lock, or gives back its file when somebody else has it.
+    pub(crate) fn try_lock(&self) -> Result<std::result::Result<Lock, File>> {
         let path = self.path.join(LOCK);
-        let cannot = |error: &io::Error| Error::io(format!("cannot lock {}", path.display()), "flock", error);
+        let cannot = |error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound => self.gone(),
+            _ => Error::io(format!("cannot lock {}", path.display()), "flock", error),
+        };
         let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let mut file = file.map_err(|error| cannot(&error))?;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusive) {
-                Ok(lock) => return Ok(Lock(lock)),
-                Err((back, nix::errno::Errno::EINTR)) => file = back,
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                // Whoever had it before may have deleted the container, and its id may be another's by now.
+                Ok(lock) if lock.metadata().map_err(|error| cannot(&error))?.nlink() == 0 => {
+                    return Err(self.gone());
+                }
+                Ok(lock) => return Ok(Ok(Lock(lock))),
+                Err((back, Errno::EINTR)) => file = back,
+                Err((back, Errno::EWOULDBLOCK)) => return Ok(Err(back)),
                 Err((_, errno)) => return Err(cannot(&errno.into())),
             }
         }
+    }
+
+    fn name(&self) -> std::path::Display<'_> {
+        Path::new(self.path.file_name().unwrap_or_default()).display()
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("container does not exist: {}", self.name()))
+    }
+
+    fn busy(&self, lock: &File) -> Error {
+        let holder = match holder(lock) {
+            Some(pid) => format!("process {pid}"),
+            None => "another process".to_owned(),
+        };
+        let seconds = LOCK_WITHIN.as_secs();
+        let sentence =
+            format!("container {} is being changed by {holder}, for more than {seconds} s", self.name());
+        Error::new(ErrorKind::TimedOut, sentence).with_hint(
+            "husk state says where it stands; once that process has ended, the container can be deleted",
+        )
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -148,6 +197,19 @@ impl StateDirectory {
             .and_then(|()| gone(fs::remove_dir_all(&self.path)))
             .map_err(|error| Error::io(format!("cannot remove {}", self.path.display()), "unlink", &error))
     }
+}
+
+/// Who holds a lock on this file, as /proc/locks shows it (proc_locks(5)).
+fn holder(file: &File) -> Option<i32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let fields = locks.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    // `1: FLOCK ADVISORY WRITE 4711 00:1a:815 0 EOF`; a waiting one has `->` behind its number.
+    let mut held = fields.filter_map(|fields| match fields.as_slice() {
+        [_, "FLOCK", _, _, pid, place, ..] if place.ends_with(&inode) => pid.parse().ok(),
+        _ => None,
+    });
+    held.find(|&pid| pid > 0)
 }
 
 /// Replaces a file: readers see the old content or the new.

@@ -19,6 +19,6 @@ mod time;
 
 pub(crate) use directory::{StateDirectory, replace_file};
 pub(crate) use record::{InitRecord, Record};
-pub(crate) use status::{Alive, find_init, start_time, status, step_of_init};
+pub(crate) use status::{Alive, find_init, standing, start_time, status};
 pub use status::{State, Status};
 pub(crate) use time::now;

@@ -5,7 +5,7 @@ use super::record::{InitRecord, Record};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::plan::Step;
-use crate::recorder::Recorder;
+use crate::recorder::{NO_ITEM, Position, Recorder};
 use crate::start_gate;
 use crate::sys;
 use nix::errno::Errno;
@@ -69,9 +69,16 @@ pub struct State {
     /// Who made it: a user id.
     #[serde(serialize_with = "empty_owner")]
     pub owner: u32,
-    /// While it is being made: the step that its init is in.
+    /// The step that its init is in, while it is being made or is on its way from `start` to its program; the
+    /// runtime's, as long as there is no init.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "step_name")]
     pub step: Option<Step>,
+    /// Which of several like steps: the index in `/mounts`, or in a list of hooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_item: Option<u32>,
+    /// For how long, in seconds since the first of these steps began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_seconds: Option<u64>,
 }
 
 /// runc's `state` leaves the owner empty; `list` prints it.
@@ -142,8 +149,36 @@ pub(crate) fn status(directory: &StateDirectory, record: Option<&Record>) -> Res
     Ok((status, Some(alive)))
 }
 
-/// Where the init stands, while it is being made.
-pub(crate) fn step_of_init(directory: &StateDirectory) -> Option<Step> {
-    let file = directory.recorder_file(false).ok()?;
-    Recorder::read(&file)?.position().map(|position| position.step)
+/// Where a container stands that is not running yet.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) step: Option<Step>,
+    pub(crate) item: Option<u32>,
+    pub(crate) seconds: Option<u64>,
+}
+
+/// What the flight recorder shows. Nothing of a container that waits to be started, or has been.
+pub(crate) fn standing(directory: &StateDirectory, status: Status) -> Standing {
+    let nowhere = Standing::default();
+    if !matches!(status, Status::Creating | Status::Created) {
+        return nowhere;
+    }
+    let Some(recorder) = directory.recorder_file(false).ok().and_then(|file| Recorder::read(&file)) else {
+        return nowhere;
+    };
+    let (step, item) = match (recorder.position(), recorder.runtime_step()) {
+        (Some(Position { step: Step::Ready | Step::StartGate, .. }), _) if status == Status::Created => {
+            return nowhere;
+        }
+        // A process that waits for the runtime's hooks shows which side it is.
+        (Some(Position { step: Step::WaitForHooks, .. }), Some(Step::RuntimeHook)) => {
+            (Step::RuntimeHook, NO_ITEM)
+        }
+        (Some(Position { step, item }), _) => (step, item),
+        (None, Some(step)) => (step, NO_ITEM),
+        (None, None) => return nowhere,
+    };
+    let began = recorder.times().into_iter().find(|&(timed, _)| timed == step);
+    let seconds = began.map(|(_, began)| sys::monotonic_ns().saturating_sub(began) / 1_000_000_000);
+    Standing { step: Some(step), item: (item != NO_ITEM).then_some(item), seconds }
 }

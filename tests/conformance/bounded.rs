@@ -1,0 +1,104 @@
+//! Nothing waits for ever: whoever keeps the runtime waiting is named, and what hangs can be deleted.
+
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use husk_conformance::suite::Case;
+use husk_conformance::{Lab, Outcome, case, eventually};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{Backlog, listen};
+use serde_json::json;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(listener_that_never_accepts),
+        case!(config_that_is_a_fifo, lacks "runc 1.1": "waits for ever"),
+        case!(config_without_end),
+        case!(step_that_hangs_is_named, lacks "runc 1.1": "has no limit for a step"),
+        case!(hung_hook_of_the_runtime_is_explained, lacks "runc 1.1": "knows no step"),
+        case!(hung_start_can_be_deleted, lacks "runc 1.1": "start does not end"),
+    ]
+}
+
+/// A queue of one connection, and that one is taken: connect(2) waits.
+fn listener_that_never_accepts(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let path = container.directory.join("console.sock");
+    let listener = UnixListener::bind(&path)?;
+    listen(&listener, Backlog::new(0)?)?;
+    let _first = std::os::unix::net::UnixStream::connect(&path)?;
+    container.config.put("/process/terminal", json!(true)).args(&["/bin/true"]);
+    let since = Instant::now();
+    let socket = path.to_string_lossy().into_owned();
+    container.create_with(&["--console-socket", &socket])?.output()?.exits(1);
+    assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
+    container.nothing_left()
+}
+
+fn config_that_is_a_fifo(lab: &Lab) -> Outcome {
+    let container = lab.container()?;
+    nix::unistd::mkfifo(&container.bundle.join("config.json"), nix::sys::stat::Mode::S_IRUSR)?;
+    let create = container.runtime(["create", "--bundle"])?.arg(&container.bundle).arg(&container.id);
+    create.output()?.exits(1).says(&["config.json", "not a regular file"]);
+    container.nothing_left()
+}
+
+fn config_without_end(lab: &Lab) -> Outcome {
+    let container = lab.container()?;
+    let config = std::fs::File::create(container.bundle.join("config.json"))?;
+    config.set_len(1 << 40)?;
+    let create = container.runtime(["create", "--bundle"])?.arg(&container.bundle).arg(&container.id);
+    let refused = create.output()?.exits(1);
+    assert!(!refused.stderr.is_empty(), "{refused}");
+    container.nothing_left()
+}
+
+/// A process that is stopped stands still as one does on a dead disk.
+fn step_that_hangs_is_named(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let stop = "kill -STOP $(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p')";
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", stop], "env": ["PATH=/bin:/usr/bin"]});
+    container.config.put("/hooks/createRuntime", json!([hook])).args(&["/bin/true"]);
+    container.write_config()?;
+    let create = container.runtime(["--step-timeout", "1s", "create", "--bundle"])?;
+    let finished = create.arg(&container.bundle).arg(&container.id).output()?.exits(1);
+    finished.says(&["step wait-for-hooks did not end in time", "--step-timeout"]);
+    container.nothing_left()
+}
+
+fn hung_hook_of_the_runtime_is_explained(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let hook = json!({"path": "/bin/sleep", "args": ["sleep", "1000"],
+        "env": [format!("ID={}", container.id)]});
+    container.config.put("/hooks/createRuntime", json!([hook])).args(&["/bin/true"]);
+    let creating = container.create_with(&[])?.spawn()?;
+    eventually("the hook's step", || {
+        let state = container.verb("state")?;
+        Ok(state.code() == 0 && state.stdout.contains("\"step\": \"runtime-hook\""))
+    })?;
+    // Its init can be ended, but the hook has all the time that its config gives it.
+    let refused = container.force_delete()?.exits(1).says(&["being changed by process"]);
+    assert!(refused.stderr.contains(&format!("process {}", creating.pid())), "{refused}");
+    creating.signal(Signal::SIGKILL)?;
+    creating.wait()?;
+    container.force_delete()?.ok();
+    for pid in husk_conformance::traces::processes(&container.id) {
+        nix::sys::signal::kill(pid, Signal::SIGKILL)?;
+    }
+    container.nothing_left()
+}
+
+fn hung_start_can_be_deleted(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let hook = json!({"path": "/bin/sleep", "args": ["sleep", "1000"]});
+    container.config.put("/hooks/startContainer", json!([hook])).args(&["/bin/true"]);
+    container.create()?.ok();
+    let starting = container.runtime(["start", &container.id])?.spawn()?;
+    eventually("the hook's step", || {
+        let state = container.state()?;
+        Ok(state["step"] == "start-container-hook" && state["stepItem"] == 0)
+    })?;
+    container.force_delete()?.ok();
+    starting.wait()?.exits(1);
+    container.nothing_left()
+}
