@@ -1,9 +1,11 @@
 //! A plan for people and programs: one line a step, in the order in which it will happen.
 
+mod process;
+
 use super::cgroup::{DeviceKind, DeviceRule};
+use super::mount_options as attribute;
 use super::mount_options::MountAttributes;
-use super::{HookKind, HookPlan, MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
-use super::{capabilities, mount_options as attribute};
+use super::{HookKind, HookPlan, MountPlan, MountSource, NamespaceKind, Plan, Step};
 use serde::{Serialize, Serializer};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -33,8 +35,8 @@ impl Plan {
         self.while_it_waits(&mut lines);
         self.file_system(&mut lines);
         self.settings(&mut lines);
-        self.identity(&mut lines);
-        self.handing_over(&mut lines);
+        process::identity(self, &mut lines);
+        process::handing_over(self, &mut lines);
         // The order of steps stands in one place, where they are declared. The sort is stable.
         lines.0.sort_by_key(|(place, _)| *place);
         lines.0.into_iter().map(|(_, line)| line).collect()
@@ -196,96 +198,6 @@ impl Plan {
         if let Some(name) = &self.domainname {
             lines.add(Step::Domainname, "/domainname", format!("the domain name is {}", text(name)));
         }
-    }
-
-    fn identity(&self, lines: &mut Lines) {
-        let process = &self.process;
-        let set = |name: &str, bits: u64| {
-            let names = capabilities::names(bits);
-            format!(
-                "{name} capabilities: {}",
-                if names.is_empty() { "none".to_owned() } else { names.join(" ") }
-            )
-        };
-        lines.add(
-            Step::BoundingSet,
-            "/process/capabilities/bounding",
-            set("bounding", process.capabilities.bounding),
-        );
-        let user = &process.user;
-        if user.set_groups {
-            let groups: Vec<_> = user.groups.iter().map(u32::to_string).collect();
-            let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
-            lines.add(
-                Step::Groups,
-                "/process/user/additionalGids",
-                format!("supplementary groups: {groups}"),
-            );
-        }
-        let text_of_user = format!("uid {}, gid {}, umask {:04o}", user.uid, user.gid, user.umask);
-        if let Some(seccomp) = &process.seccomp {
-            let place = match seccomp.point {
-                SeccompPoint::BeforeCapabilities => Step::Groups,
-                SeccompPoint::LastBeforeExec => Step::Seccomp,
-            };
-            let text = format!("install the system call filter: {}", seccomp.program);
-            lines.add_at(place, Step::Seccomp, "/linux/seccomp", text);
-        }
-        lines.add(Step::User, "/process/user", text_of_user);
-        for (name, bits) in [
-            ("permitted", process.capabilities.permitted),
-            ("effective", process.capabilities.effective),
-            ("inheritable", process.capabilities.inheritable),
-            ("ambient", process.capabilities.ambient),
-        ] {
-            lines.add(Step::Capabilities, format!("/process/capabilities/{name}"), set(name, bits));
-        }
-        if process.no_new_privileges {
-            let text = "execve(2) gives no new privileges from here on".to_owned();
-            lines.add(Step::NoNewPrivileges, "/process/noNewPrivileges", text);
-        }
-        if let Some(label) = &process.apparmor {
-            let text = format!("AppArmor at execve(2): {}", String::from_utf8_lossy(label));
-            lines.add(Step::SecurityLabel, "/process/apparmorProfile", text);
-        }
-        if let Some(domain) = process.personality {
-            let text =
-                if domain == 0 { "the native execution domain" } else { "the 32-bit execution domain" };
-            lines.add(Step::Personality, "/linux/personality", text.to_owned());
-        }
-        if let Some(scheduler) = &process.scheduler {
-            lines.add(Step::Scheduler, "/process/scheduler", format!("scheduled by {scheduler}"));
-        }
-        if let Some(priority) = &process.io_priority {
-            lines.add(Step::IoPriority, "/process/ioPriority", format!("I/O priority: {priority}"));
-        }
-        lines.add(Step::WorkingDirectory, "/process/cwd", format!("work in {}", text(&process.cwd)));
-        let candidates: Vec<_> = process.candidates.iter().map(|path| text(path)).collect();
-        lines.add(Step::FindExecutable, "/process/args/0", format!("look for {}", candidates.join(", ")));
-        if process.preserve_fds > 0 {
-            let text = format!("keep fds 3 to {}", 2 + u64::from(process.preserve_fds));
-            lines.add(Step::PreserveFds, "", text);
-        }
-    }
-
-    fn handing_over(&self, lines: &mut Lines) {
-        let process = &self.process;
-        for rlimit in &process.rlimits {
-            let text = format!("{}: soft {}, hard {}", rlimit.name(), limit(rlimit.soft), limit(rlimit.hard));
-            lines.add(Step::Limits, format!("/process/rlimits/{}", rlimit.item), text);
-        }
-        lines.add(Step::StartGate, "", "wait for start".to_owned());
-        lines.hooks(Step::StartContainerHook, HookKind::StartContainer, &self.hooks.start_container);
-        let args: Vec<_> = process.args.iter().map(quoted).collect();
-        let home = if process.home_from_passwd { ", HOME from /etc/passwd" } else { "" };
-        let variables = match process.env.len() {
-            1 => "1 variable".to_owned(),
-            count => format!("{count} variables"),
-        };
-        let text = format!("{} with {variables}{home}", args.join(" "));
-        lines.add(Step::Exec, "/process/args", text);
-        lines.hooks(Step::Exec, HookKind::Poststart, &self.hooks.poststart);
-        lines.hooks(Step::Exec, HookKind::Poststop, &self.hooks.poststop);
     }
 }
 
