@@ -2,18 +2,15 @@
 //! nothing that does not: engines choose by it.
 
 use crate::host::Host;
-use crate::plan::{NamespaceKind, capability_names, known_mount_options};
+use crate::plan::{NamespaceKind, annotations, capability_names, known_mount_options, memory_policies};
 use serde_json::{Value, json};
-
-/// Annotations that change what happens outside of the container, so that an engine should not pass them on from an
-/// untrusted user. husk acts on none of them yet; what it refuses or ignores cannot be unsafe.
-const UNSAFE_ANNOTATIONS: [&str; 0] = [];
 
 /// The `features` structure of the runtime-spec.
 #[must_use]
 pub fn features(host: &Host) -> Value {
     let mut namespaces: Vec<&str> = NamespaceKind::ALL.iter().map(|kind| kind.spec_name()).collect();
     namespaces.sort_unstable();
+    let (memory_modes, memory_flags) = memory_policies();
     let mut annotations = json!({ "run.husk.version": env!("CARGO_PKG_VERSION") });
     if let Some(version) = husk_seccomp::libseccomp_version() {
         annotations["io.github.seccomp.libseccomp.version"] = version.into();
@@ -36,13 +33,13 @@ pub fn features(host: &Host) -> Value {
                 "supportedFlags": husk_seccomp::supported_flags(),
             },
             "apparmor": { "enabled": true },
-            "selinux": { "enabled": false },
+            "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
-            "memoryPolicy": { "modes": [], "flags": [] },
+            "memoryPolicy": { "modes": memory_modes, "flags": memory_flags },
             "mountExtensions": { "idmap": { "enabled": false } },
             "netDevices": { "enabled": false },
         },
         "annotations": annotations,
-        "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
+        "potentiallyUnsafeConfigAnnotations": annotations::UNSAFE,
     })
 }

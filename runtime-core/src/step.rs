@@ -112,6 +112,8 @@ steps! {
     Stdio,
     /// Set the execution domain.
     Personality,
+    /// Say on which NUMA nodes memory is to be.
+    MemoryPolicy,
     /// Set the scheduling policy.
     Scheduler,
     /// Set the I/O priority.
@@ -127,7 +129,7 @@ steps! {
     Capabilities,
     /// Set no_new_privs.
     NoNewPrivileges,
-    /// Ask for the AppArmor profile at execve(2).
+    /// Ask for the AppArmor profile or the SELinux context at execve(2).
     SecurityLabel,
     /// Enter the working directory, as the final user.
     WorkingDirectory,

@@ -1,4 +1,4 @@
-//! How the kernel runs the container's processes: scheduling policy, I/O priority, processors, execution domain.
+//! How the kernel runs the container's processes: scheduling policy, I/O priority, processors, memory, execution domain.
 
 use std::fs;
 use std::process::Command;
@@ -19,6 +19,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(processors_of_an_exec_are_not_the_callers, lacks "runc 1.1": "binds a container to the processors that it is bound to"),
         case!(processors_of_an_exec_are_the_configs, lacks "runc 1.1": "ignores process.execCPUAffinity"),
         case!(processors_of_an_exec_are_its_own, lacks "runc 1.1": "ignores process.execCPUAffinity"),
+        case!(memory_is_where_the_config_says, lacks "runc 1.1": "ignores linux.memoryPolicy"),
+        case!(memory_where_there_is_none, lacks "runc 1.1": "ignores linux.memoryPolicy"),
         case!(processors_that_are_not_there, lacks "runc 1.1": "ignores process.execCPUAffinity"),
     ]
 }
@@ -190,4 +192,51 @@ fn processors_that_are_not_there(lab: &Lab) -> Outcome {
         finished.says(&[&format!("/process/execCPUAffinity/{key}"), "invalid argument"]);
     }
     Ok(())
+}
+
+/// Each mode, and each flag with a mode that takes it, as the kernel shows them in numa_maps (numa(7)).
+const POLICIES: [(&str, &str, &[&str], &str); 10] = [
+    ("MPOL_DEFAULT", "", &[], "default"),
+    ("MPOL_BIND", "0", &[], "bind:0"),
+    ("MPOL_INTERLEAVE", "0", &[], "interleave:0"),
+    ("MPOL_WEIGHTED_INTERLEAVE", "0", &[], "weighted interleave:0"),
+    ("MPOL_PREFERRED", "0", &[], "prefer:0"),
+    ("MPOL_PREFERRED_MANY", "0-0", &[], "prefer (many):0"),
+    ("MPOL_LOCAL", "", &[], "local"),
+    ("MPOL_BIND", "0", &["MPOL_F_STATIC_NODES"], "bind=static:0"),
+    ("MPOL_INTERLEAVE", "0", &["MPOL_F_RELATIVE_NODES"], "interleave=relative:0"),
+    ("MPOL_BIND", "0", &["MPOL_F_NUMA_BALANCING"], "bind=balancing:0"),
+];
+
+fn memory_is_where_the_config_says(lab: &Lab) -> Outcome {
+    if fs::metadata("/proc/self/numa_maps").is_err() {
+        return unable("this kernel is built without NUMA");
+    }
+    for (mode, nodes, flags, seen) in POLICIES {
+        let mut container = lab.container()?;
+        let policy = json!({"mode": mode, "nodes": nodes, "flags": flags});
+        container.config.put("/linux/memoryPolicy", policy);
+        container.up()?;
+        // The second column, which may hold a space.
+        let policy = |maps: &str| {
+            let line = maps.lines().next().unwrap_or_default().to_owned();
+            let rest = line.split_once(' ').map_or("", |(_, rest)| rest).to_owned();
+            assert!(rest.starts_with(&format!("{seen} ")), "{mode} {flags:?}: {line}");
+        };
+        policy(&container.proc_file("numa_maps")?);
+        policy(&container.exec(&[], &["/bin/cat", "/proc/self/numa_maps"])?.ok().stdout);
+    }
+    Ok(())
+}
+
+fn memory_where_there_is_none(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "1023"}));
+    container.run()?.exits(1).says(&[
+        "MPOL_BIND on 1023",
+        "/linux/memoryPolicy",
+        "invalid argument",
+        "cpuset",
+    ]);
+    container.nothing_left()
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod annotations;
 mod bad_config;
 mod bounded;
 mod cgroups;
@@ -14,6 +15,7 @@ mod exec;
 mod execution;
 mod freezer;
 mod hooks;
+mod keyrings;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         process::cases,
         exec::cases,
         execution::cases,
+        keyrings::cases,
         terminal::cases,
         pidfd_socket::cases,
         namespaces::cases,
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         update::cases,
         events::cases,
         hooks::cases,
+        annotations::cases,
         seccomp::cases,
         outputs::cases,
         robustness::cases,

@@ -1,15 +1,19 @@
-//! How the kernel runs the process, set while it still may: the order does not matter, the privilege does
+//! How the kernel runs the process and where its memory is, set while it still may: the order does not matter, the privilege does
 //! (CAP_SYS_NICE for what is better than ordinary).
 
 use crate::plan::{CpuSet, ProcessPlan, Step};
 use crate::recorder::Recorder;
 use crate::sys::{self, Result, SchedAttr};
 
-/// The execution domain, the scheduling policy and the I/O priority.
+/// The execution domain, the memory policy, the scheduling policy and the I/O priority.
 pub(crate) fn set(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
     if let Some(domain) = plan.personality {
         recorder.at(Step::Personality)?;
         sys::personality(domain)?;
+    }
+    if let Some(policy) = &plan.memory_policy {
+        recorder.at(Step::MemoryPolicy)?;
+        sys::set_mempolicy(policy.mode, &policy.nodes)?;
     }
     if let Some(scheduler) = plan.scheduler {
         recorder.at(Step::Scheduler)?;

@@ -8,6 +8,7 @@
 //! (CVE-2022-29162).
 
 pub(crate) mod execution;
+pub(crate) mod labels;
 pub(crate) mod limits;
 
 use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};
@@ -15,6 +16,7 @@ use crate::recorder::Recorder;
 use crate::sys::{self, Call, Capabilities, Failed, Result};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
+use std::ffi::CStr;
 
 /// Carries out all of it, but a filter that is to come last.
 pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
@@ -42,6 +44,21 @@ pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
         sys::set_no_new_privs()?;
     }
     Ok(())
+}
+
+/// Leaves the caller's session keyring for one of this name. An executed process finds that of the container's init by
+/// it, which takes the right to search it. Where there are no keyrings, or where a filter that the container inherits
+/// forbids them (as in a container of Docker), there is nothing to part with.
+pub(crate) fn join_keyring(name: &CStr, selinux: Option<&CStr>) -> Result<()> {
+    if let Some(label) = selinux {
+        labels::set(c"attr/keycreate", label.to_bytes())?;
+    }
+    match sys::join_session_keyring(name) {
+        Err(Failed { errno: Errno::ENOSYS | Errno::EPERM, .. }) => {}
+        other => sys::set_key_permissions(other?, sys::KEYRING_PERMISSIONS)?,
+    }
+    // Only this key was meant.
+    if selinux.is_some() { labels::set(c"attr/keycreate", b"\n") } else { Ok(()) }
 }
 
 /// Installs a compiled filter.

@@ -4,6 +4,7 @@ use super::hooks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Plan;
 use crate::process::child_hook::ChildHook;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,15 +23,22 @@ struct Files {
     creating: File,
     created: File,
     output: File,
+    /// In place of `output`, where annotations say so.
+    stdout: Option<File>,
+    stderr: Option<File>,
 }
 
 impl<'a> ContainerHooks<'a> {
     pub(super) fn new(plan: &'a Plan) -> Result<ContainerHooks<'a>> {
+        let first = plan.hooks.create_container.first().or(plan.hooks.start_container.first());
+        let append_to = |path: Option<&CString>| path.map(|path| hooks::append_to(path)).transpose();
         let files = || -> Result<Files> {
             Ok(Files {
                 creating: hooks::scratch(b"")?,
                 created: hooks::scratch(b"")?,
                 output: hooks::scratch(b"")?,
+                stdout: append_to(first.and_then(|hook| hook.output.stdout.as_ref()))?,
+                stderr: append_to(first.and_then(|hook| hook.output.stderr.as_ref()))?,
             })
         };
         Ok(ContainerHooks {
@@ -41,7 +49,7 @@ impl<'a> ContainerHooks<'a> {
     }
 
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.states().into_iter().flatten().chain(self.output())
+        self.states().into_iter().flatten().chain(self.output().into_iter().flatten())
     }
 
     /// What is on stdin before `start`, and after.
@@ -49,8 +57,10 @@ impl<'a> ContainerHooks<'a> {
         self.files.as_ref().map(|files| [files.creating.as_fd(), files.created.as_fd()])
     }
 
-    pub(super) fn output(&self) -> Option<BorrowedFd<'_>> {
-        self.files.as_ref().map(|files| files.output.as_fd())
+    /// What standard output and standard error are.
+    pub(super) fn output(&self) -> Option<[BorrowedFd<'_>; 2]> {
+        let files = self.files.as_ref()?;
+        Some([&files.stdout, &files.stderr].map(|file| file.as_ref().unwrap_or(&files.output).as_fd()))
     }
 
     /// Writes the states. The new process waits for a word, or has the start gate before it, ahead of any hook that

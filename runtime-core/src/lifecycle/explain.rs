@@ -242,6 +242,10 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
         }
         Step::Affinity => "cannot run on the processors of the cgroup".to_owned(),
         Step::Personality => "cannot set the execution domain (/linux/personality)".to_owned(),
+        Step::MemoryPolicy => match &process.memory_policy {
+            Some(policy) => format!("cannot have memory by {policy} (/linux/memoryPolicy)"),
+            None => "cannot set the memory policy".to_owned(),
+        },
         Step::Scheduler => match &process.scheduler {
             Some(scheduler) => format!("cannot be scheduled by {scheduler} (/process/scheduler)"),
             None => "cannot set the scheduling policy".to_owned(),
@@ -263,7 +267,14 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
         Step::Capabilities => "cannot set the capabilities (/process/capabilities)".to_owned(),
         Step::NoNewPrivileges => "cannot set no_new_privs (/process/noNewPrivileges)".to_owned(),
         Step::Seccomp => "cannot install the system call filter (/linux/seccomp)".to_owned(),
-        Step::SecurityLabel => "cannot set the security label (/process/apparmorProfile)".to_owned(),
+        // Podman knows a label that SELinux does not allow by the file's name between these marks.
+        Step::SecurityLabel => match &process.selinux {
+            Some(label) => format!(
+                "cannot write the SELinux label {:?} to `/proc/thread-self/attr/exec` (/process/selinuxLabel)",
+                text(label)
+            ),
+            None => "cannot set the AppArmor profile (/process/apparmorProfile)".to_owned(),
+        },
         Step::RaiseLimits => format!("cannot raise a limit (/process/rlimits/{item})"),
         Step::Limits => format!("cannot set a limit (/process/rlimits/{item})"),
         Step::PreserveFds => "cannot keep the preserved fds".to_owned(),
@@ -278,6 +289,17 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
         return Some(
             "what is better than ordinary takes CAP_SYS_NICE on the host, which no user namespace gives; a real-time \
              policy in a v1 cpu cgroup takes a realtimeRuntime too"
+                .to_owned(),
+        );
+    }
+    if step == Step::Keyring && failed.errno == Errno::EDQUOT {
+        return Some(
+            "this user has too many keys (keyrings(7)); --no-new-keyring goes without one".to_owned(),
+        );
+    }
+    if step == Step::MemoryPolicy && failed.errno == Errno::EINVAL {
+        return Some(
+            "the nodes have to be there and in the cpuset of the cgroup, and the flags have to fit the mode"
                 .to_owned(),
         );
     }

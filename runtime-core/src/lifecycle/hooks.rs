@@ -8,11 +8,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
@@ -64,6 +65,16 @@ pub(crate) fn scratch(content: &[u8]) -> Result<File> {
     Ok(file)
 }
 
+/// A file that hooks write to, by the annotation's word.
+pub(crate) fn append_to(path: &CStr) -> Result<File> {
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+    let file = File::options().append(true).create(true).mode(0o600).open(path);
+    file.map_err(|error| {
+        let message = format!("cannot open {path:?} for what hooks say (/annotations/run.oci.hooks.*)");
+        Error::io(message, "open", &error).at(Step::RuntimeHook)
+    })
+}
+
 /// What a hook said, for the end of a sentence.
 pub(crate) fn quote(output: &mut File) -> String {
     let mut text = String::new();
@@ -107,7 +118,9 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
             command.env(OsStr::from_bytes(key), OsStr::from_bytes(value));
         }
     }
-    command.current_dir(bundle).stdin(scratch(state)?).stdout(copy(&output)?).stderr(copy(&output)?);
+    command.current_dir(bundle).stdin(scratch(state)?);
+    let file = |path: &Option<CString>| path.as_deref().map_or_else(|| copy(&output), append_to);
+    command.stdout(file(&hook.output.stdout)?).stderr(file(&hook.output.stderr)?);
     let mut child = command.spawn().map_err(cannot)?;
     let in_time = wait_until_ended(child.id(), hook);
     if !in_time {

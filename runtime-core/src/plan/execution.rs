@@ -190,7 +190,8 @@ pub(super) fn plan_affinity(
     let Some(affinity) = affinity else { return AffinityPlan::default() };
     let mut set = |key: &str, list: Option<&str>| {
         let list = list.filter(|list| !list.is_empty())?;
-        cpus(list).map_err(|message| problems.add(&at.key(key), message)).ok()
+        let words = numbers(list, CPUS, "processor");
+        words.map(|words| CpuSet { words }).map_err(|message| problems.add(&at.key(key), message)).ok()
     };
     AffinityPlan {
         initial: set("initial", affinity.initial().as_deref()),
@@ -198,15 +199,15 @@ pub(super) fn plan_affinity(
     }
 }
 
-/// A list such as `0-3,7` (cpuset(7), "List format").
-fn cpus(list: &str) -> Result<CpuSet, String> {
+/// A list such as `0-3,7` (cpuset(7), "List format"), as bits. `what` they count, of which there are fewer than `limit`.
+pub(super) fn numbers(list: &str, limit: usize, what: &str) -> Result<Vec<u64>, String> {
     let number = |text: &str| {
         let number: usize =
-            text.trim().parse().map_err(|_| format!("{list:?} is no list of processors, such as 0-3,7"))?;
-        if number < CPUS {
+            text.trim().parse().map_err(|_| format!("{list:?} is no list of {what}s, such as 0-3,7"))?;
+        if number < limit {
             Ok(number)
         } else {
-            Err(format!("there is no processor {number}: at most {}", CPUS - 1))
+            Err(format!("there is no {what} {number}: at most {}", limit - 1))
         }
     };
     let mut words = Vec::new();
@@ -223,7 +224,7 @@ fn cpus(list: &str) -> Result<CpuSet, String> {
             words[cpu / 64] |= 1 << (cpu % 64);
         }
     }
-    Ok(CpuSet { words })
+    Ok(words)
 }
 
 /// `/linux/personality`: the domain, for personality(2).
@@ -244,7 +245,7 @@ pub(super) fn plan_personality(
 
 #[cfg(test)]
 mod tests {
-    use super::cpus;
+    use super::numbers;
 
     #[test]
     fn lists_of_processors() {
@@ -255,11 +256,11 @@ mod tests {
             ("130", &[0, 0, 4]),
             ("1,1-2", &[6]),
         ] {
-            assert_eq!(cpus(list).expect(list).words, words, "{list}");
+            assert_eq!(numbers(list, 8192, "processor").expect(list), words, "{list}");
         }
-        assert_eq!(cpus("0-8191").expect("all").words, [u64::MAX; 128]);
+        assert_eq!(numbers("0-8191", 8192, "processor").expect("all"), [u64::MAX; 128]);
         for list in ["a", "3-1", "8192", "99999999999999999999", "1,", "-1", "1-"] {
-            cpus(list).expect_err(list);
+            numbers(list, 8192, "processor").expect_err(list);
         }
     }
 }

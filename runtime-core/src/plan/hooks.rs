@@ -49,8 +49,19 @@ pub struct HookPlan {
     pub env: Vec<CString>,
     /// It is killed after this long.
     pub timeout: Option<Duration>,
+    /// Where what it says goes; nowhere but into an error, unless an annotation names files.
+    pub output: HookOutput,
     /// Index in its list.
     pub item: u32,
+}
+
+/// Files of the host, by absolute path, to the end of which hooks write. Made where they are not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HookOutput {
+    /// For the standard output.
+    pub stdout: Option<CString>,
+    /// For the standard error.
+    pub stderr: Option<CString>,
 }
 
 /// All hooks of a container.
@@ -71,13 +82,22 @@ pub struct HooksPlan {
 }
 
 /// `/hooks`. A startContainer hook without an environment gets that of the container's process.
-pub(super) fn plan(hooks: &Hooks, process_env: &[CString], problems: &mut Problems) -> HooksPlan {
+pub(super) fn plan(
+    hooks: &Hooks,
+    process_env: &[CString],
+    output: &HookOutput,
+    problems: &mut Problems,
+) -> HooksPlan {
     let mut list = |kind: HookKind, hooks: &Option<Vec<Hook>>| {
         let place = Pointer::ROOT.key("hooks");
         let place = place.key(kind.key());
         let default_env: &[CString] = if kind == HookKind::StartContainer { process_env } else { &[] };
         let hooks = hooks.as_deref().unwrap_or_default().iter().enumerate();
-        hooks.map(|(index, hook)| plan_one(index, hook, default_env, &place.item(index), problems)).collect()
+        let one = |(index, hook)| HookPlan {
+            output: output.clone(),
+            ..plan_one(index, hook, default_env, &place.item(index), problems)
+        };
+        hooks.map(one).collect()
     };
     let prestart = hooks.prestart();
     HooksPlan {
@@ -119,5 +139,6 @@ fn plan_one(
             None
         }
     });
-    HookPlan { path, args, env, timeout, item: u32::try_from(index).unwrap_or(u32::MAX) }
+    let output = HookOutput::default();
+    HookPlan { path, args, env, timeout, output, item: u32::try_from(index).unwrap_or(u32::MAX) }
 }

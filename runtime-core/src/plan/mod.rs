@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod annotations;
 mod capabilities;
 mod cgroup;
 mod cgroup_mounts;
@@ -12,6 +13,7 @@ mod display;
 mod environment;
 mod execution;
 mod hooks;
+mod memory_policy;
 mod mount_namespace;
 mod mount_options;
 mod mounts;
@@ -31,7 +33,8 @@ pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, Devic
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
-pub use hooks::{HookKind, HookPlan, HooksPlan};
+pub use hooks::{HookKind, HookOutput, HookPlan, HooksPlan};
+pub use memory_policy::MemoryPolicyPlan;
 pub use mount_options::{MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
@@ -96,7 +99,7 @@ impl Plan {
     ) -> Result<Plan> {
         let mut problems = Problems::new();
         check_version(spec.version(), &mut problems);
-        check_annotations(spec, &mut problems);
+        annotations::check(spec, &mut problems);
         let no_linux = empty_linux();
         let linux = spec.linux().as_ref().unwrap_or(&no_linux);
         unsupported::check(spec, linux, host, &mut problems);
@@ -119,7 +122,10 @@ impl Plan {
         let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
         let process_env = process.as_ref().map_or(&[][..], |process| &process.env);
         let hooks = match spec.hooks() {
-            Some(hooks) => hooks::plan(hooks, process_env, &mut problems),
+            Some(hooks) => {
+                let output = annotations::hook_output(spec, &mut problems);
+                hooks::plan(hooks, process_env, &output, &mut problems)
+            }
             None => HooksPlan::default(),
         };
         let session_keyring =
@@ -160,6 +166,8 @@ fn plan_init(
         namespaces,
         seccomp: linux.seccomp().as_ref(),
         personality: linux.personality().as_ref(),
+        memory_policy: linux.memory_policy().as_ref(),
+        keep_groups: annotations::keep_groups(spec),
         listen_fds: options.listen_fds,
         preserve_fds: options.preserve_fds,
     };
@@ -193,18 +201,6 @@ fn check_version(version: &str, problems: &mut Problems) {
     }
 }
 
-fn check_annotations(spec: &Spec, problems: &mut Problems) {
-    let place = Pointer::ROOT.key("annotations");
-    for (key, value) in spec.annotations().iter().flatten() {
-        if key.is_empty() {
-            problems.add(&place.key(key), "an annotation's key must not be empty");
-        }
-        if key.contains('\0') || value.contains('\0') {
-            problems.add(&place.key(key), "contains a NUL byte");
-        }
-    }
-}
-
 /// The options of a mount that are understood, for `features`.
 pub(crate) fn known_mount_options() -> impl Iterator<Item = &'static str> {
     mount_options::known()
@@ -213,6 +209,11 @@ pub(crate) fn known_mount_options() -> impl Iterator<Item = &'static str> {
 /// The names of the capabilities that the kernel knows, up to that number, for `features`.
 pub(crate) fn capability_names(last: u8) -> Vec<String> {
     capabilities::names(u64::MAX >> (63 - u32::from(last.min(63))))
+}
+
+/// The modes and flags of a memory policy that are understood, for `features`.
+pub(crate) fn memory_policies() -> (Vec<&'static str>, Vec<&'static str>) {
+    memory_policy::known()
 }
 
 /// Plans a further process in a container that was made from `spec`.
@@ -230,6 +231,8 @@ pub(crate) fn plan_exec(
         namespaces: &namespaces,
         seccomp: linux.seccomp().as_ref(),
         personality: linux.personality().as_ref(),
+        memory_policy: linux.memory_policy().as_ref(),
+        keep_groups: annotations::keep_groups(spec),
         listen_fds: 0,
         preserve_fds: options.preserve_fds,
     };

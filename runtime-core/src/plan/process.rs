@@ -2,12 +2,12 @@
 
 use super::problems::{Pointer, Problems};
 use super::{
-    AffinityPlan, IoPriorityPlan, NamespaceKind, NamespacePlan, RlimitPlan, SchedulerPlan, capabilities,
-    environment, execution, rlimits,
+    AffinityPlan, IoPriorityPlan, MemoryPolicyPlan, NamespaceKind, NamespacePlan, RlimitPlan, SchedulerPlan,
+    capabilities, environment, execution, memory_policy, rlimits,
 };
 use crate::error::Problem;
 use crate::host::Host;
-use crate::spec::{self, LinuxPersonality, LinuxSeccomp};
+use crate::spec::{self, LinuxMemoryPolicy, LinuxPersonality, LinuxSeccomp};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -20,7 +20,8 @@ pub struct UserPlan {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// False where the user namespace forbids setgroups(2) (`/proc/PID/setgroups` says `deny`).
+    /// False where the user namespace forbids setgroups(2) (`/proc/PID/setgroups` says `deny`), and where the caller's
+    /// groups are to be kept.
     pub set_groups: bool,
     /// File mode creation mask, 0o022 unless given.
     pub umask: u32,
@@ -97,6 +98,8 @@ pub struct ProcessPlan {
     pub seccomp: Option<SeccompPlan>,
     /// The text for `/proc/self/attr/apparmor/exec`, `exec PROFILE`, when a profile is given.
     pub apparmor: Option<Vec<u8>>,
+    /// Its SELinux context, when one is given: that of what it executes, and of its session keyring.
+    pub selinux: Option<CString>,
     /// Its scheduling policy, when one is given; else the caller's.
     pub scheduler: Option<SchedulerPlan>,
     /// Its turn at the disks, when one is given; else the caller's.
@@ -105,6 +108,8 @@ pub struct ProcessPlan {
     pub affinity: AffinityPlan,
     /// Its execution domain, for personality(2), when one is given.
     pub personality: Option<u32>,
+    /// On which NUMA nodes its memory is, when that is given; else as the caller's.
+    pub memory_policy: Option<MemoryPolicyPlan>,
     /// How many fds beyond stdio it keeps: 3 up to 3 + this.
     pub preserve_fds: u32,
 }
@@ -120,6 +125,10 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) seccomp: Option<&'a LinuxSeccomp>,
     /// The container's `/linux/personality`.
     pub(crate) personality: Option<&'a LinuxPersonality>,
+    /// The container's `/linux/memoryPolicy`.
+    pub(crate) memory_policy: Option<&'a LinuxMemoryPolicy>,
+    /// Whether the caller's groups are kept.
+    pub(crate) keep_groups: bool,
     /// Sockets to activate.
     pub(crate) listen_fds: u32,
     /// Further fds to keep.
@@ -151,7 +160,7 @@ pub(super) fn plan(
     problems: &mut Problems,
 ) -> ProcessPlan {
     let at = Pointer::ROOT.key("process");
-    refuse_unsupported(process, context.host, &at, problems);
+    refuse_unsupported(process, &at, problems);
     let (mut env, home_from_passwd) = plan_env(process, &at.key("env"), problems);
     let args = plan_args(process, &at.key("args"), problems);
     let candidates = args.first().map(|program| candidates(program, &env)).unwrap_or_default();
@@ -194,6 +203,12 @@ pub(super) fn plan(
             &at.key("apparmorProfile"),
             problems,
         ),
+        selinux: plan_selinux(
+            process.selinux_label().as_deref(),
+            context.host,
+            &at.key("selinuxLabel"),
+            problems,
+        ),
         scheduler: execution::plan_scheduler(process.scheduler().as_ref(), &at.key("scheduler"), problems),
         io_priority: execution::plan_io_priority(
             process.io_priority().as_ref(),
@@ -210,32 +225,22 @@ pub(super) fn plan(
             &Pointer::ROOT.key("linux").key("personality"),
             problems,
         ),
+        memory_policy: memory_policy::plan(
+            context.memory_policy,
+            &Pointer::ROOT.key("linux").key("memoryPolicy"),
+            problems,
+        ),
         preserve_fds: context.listen_fds.saturating_add(context.preserve_fds),
     }
 }
 
-fn refuse_unsupported(process: &spec::Process, host: &Host, at: &Pointer<'_>, problems: &mut Problems) {
+fn refuse_unsupported(process: &spec::Process, at: &Pointer<'_>, problems: &mut Problems) {
     if process.command_line().as_ref().is_some_and(|line| !line.is_empty()) {
         problems.add(&at.key("commandLine"), "is for Windows; on Linux use args");
     }
     let user = at.key("user");
     if process.user().username().as_ref().is_some_and(|name| !name.is_empty()) {
         problems.add(&user.key("username"), "is for Windows; on Linux use uid and gid");
-    }
-    if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
-        refuse_selinux(host, &at.key("selinuxLabel"), problems);
-    }
-}
-
-/// A label that cannot be applied must not be dropped: somebody counts on it.
-pub(super) fn refuse_selinux(host: &Host, place: &Pointer<'_>, problems: &mut Problems) {
-    if host.selinux {
-        problems.unsupported(place, "SELinux labels");
-    } else {
-        problems.add(
-            place,
-            "selinux label is specified in config, but SELinux is disabled or not supported here",
-        );
     }
 }
 
@@ -298,14 +303,15 @@ fn plan_user(
     for (index, gid) in groups.iter().enumerate() {
         namespaces.check_gid(*gid, &list.item(index), problems);
     }
-    let set_groups = context.host.setgroups && !maps_only_the_callers_group(context);
-    if !set_groups && !groups.is_empty() {
+    let allowed = context.host.setgroups && !maps_only_the_callers_group(context);
+    if !allowed && !context.keep_groups && !groups.is_empty() {
         problems.add(&list, "cannot be set in a user namespace in which setgroups(2) is denied");
     }
     let umask = user.umask().unwrap_or(DEFAULT_UMASK);
     if umask > 0o777 {
         problems.add(&place.key("umask"), format!("{umask} is no mask: at most 511, which is 0777"));
     }
+    let set_groups = allowed && !context.keep_groups;
     UserPlan { uid: user.uid(), gid: user.gid(), groups, set_groups, umask }
 }
 
@@ -365,6 +371,26 @@ fn plan_seccomp(
             None
         }
     }
+}
+
+/// A label that cannot be applied must not be dropped: somebody counts on it.
+fn plan_selinux(
+    label: Option<&str>,
+    host: &Host,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Option<CString> {
+    let label = label.filter(|label| !label.is_empty())?;
+    if !host.selinux {
+        refuse_selinux(place, problems);
+    }
+    Some(problems.text(place, label))
+}
+
+/// On a machine without SELinux there are no labels.
+pub(super) fn refuse_selinux(place: &Pointer<'_>, problems: &mut Problems) {
+    problems
+        .add(place, "selinux label is specified in config, but SELinux is disabled or not supported here");
 }
 
 fn plan_apparmor(

@@ -26,10 +26,11 @@ pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Prob
     if linux.intel_rdt().is_some() {
         problems.unsupported(&place.key("intelRdt"), "cache and memory bandwidth allocation (resctrl)");
     }
-    if linux.memory_policy().is_some() {
-        problems.unsupported(&place.key("memoryPolicy"), "a NUMA memory policy");
-    }
     if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) {
-        refuse_selinux(host, &place.key("mountLabel"), problems);
+        if host.selinux {
+            problems.unsupported(&place.key("mountLabel"), "SELinux labels of mounts");
+        } else {
+            refuse_selinux(&place.key("mountLabel"), problems);
+        }
     }
 }

@@ -28,13 +28,13 @@ impl<'a> ChildHook<'a> {
         self.plan.item
     }
 
-    /// Runs it: the state on stdin, what it says into `output`, killed at its timeout.
-    pub(crate) fn run(&self, state: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<()> {
+    /// Runs it: the state on stdin, what it says into `stdout` and `stderr`, killed at its timeout.
+    pub(crate) fn run(&self, state: BorrowedFd<'_>, [stdout, stderr]: [BorrowedFd<'_>; 2]) -> Result<()> {
         nix::unistd::lseek(state, 0, nix::unistd::Whence::SeekSet).map_err(Failed::from(Call::Lseek))?;
         let hook = sys::clone3(0, None, || {
             let connected = sys::dup_to(state.as_raw_fd(), 0)
-                .and_then(|()| sys::dup_to(output.as_raw_fd(), 1))
-                .and_then(|()| sys::dup_to(output.as_raw_fd(), 2))
+                .and_then(|()| sys::dup_to(stdout.as_raw_fd(), 1))
+                .and_then(|()| sys::dup_to(stderr.as_raw_fd(), 2))
                 .and_then(|()| sys::reset_signals());
             if connected.is_ok() {
                 sys::execve(&self.plan.path, &self.argv, &self.envp);

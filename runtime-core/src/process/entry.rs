@@ -1,10 +1,9 @@
 //! What a new process does last, be it the container's init or one that is executed in it: stdio, identity, working
 //! directory, and the search for its executable, as the user that will execute it.
 
-use crate::credentials::{self, execution, limits};
+use crate::credentials::{self, execution, labels, limits};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::recorder::Recorder;
-use crate::rootfs;
 use crate::sys::{self, CStrings, Call, Failed, RESOLVE_IN_ROOT, Result};
 use nix::errno::Errno;
 use std::convert::Infallible;
@@ -111,7 +110,11 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
     let entered = enter_directory(&plan.cwd);
     if let Some(label) = &plan.apparmor {
         recorder.at(Step::SecurityLabel)?;
-        set_label(label)?;
+        labels::set(c"attr/apparmor/exec", label)?;
+    }
+    if let Some(label) = &plan.selinux {
+        recorder.at(Step::SecurityLabel)?;
+        labels::set(c"attr/exec", label.to_bytes())?;
     }
     execution::set(plan, recorder)?;
     credentials::assume(plan, recorder)?;
@@ -129,21 +132,6 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
         limits::set(limit)?;
     }
     Ok(index)
-}
-
-/// The AppArmor profile to be in force from execve(2) on. Written to a procfs that nobody else can reach, and never to
-/// what the image has at `/proc` (CVE-2019-16884, CVE-2025-52881).
-fn set_label(label: &[u8]) -> Result<()> {
-    let proc = rootfs::detached_proc()?;
-    let own = sys::openat2(
-        proc.as_fd(),
-        c"thread-self",
-        libc::O_PATH,
-        0,
-        libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV,
-    )?;
-    let file = sys::openat2(own.as_fd(), c"attr/apparmor/exec", libc::O_WRONLY, 0, sys::RESOLVE_STRICT)?;
-    sys::write_all(file.as_fd(), label)
 }
 
 /// Without following `/proc/PID/fd/N` and its like, which lead to wherever some process has a file open.

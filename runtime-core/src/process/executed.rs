@@ -3,6 +3,7 @@
 use super::channel::{Word, say, wait_for_go};
 use super::entry::{self, Program};
 use super::init::close_foreign_fds;
+use crate::credentials;
 use crate::plan::Step;
 use crate::recorder::Recorder;
 use crate::rootfs;
@@ -48,7 +49,7 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     nix::unistd::setsid().map_err(Failed::from(sys::Call::Setsid))?;
     if let Some(name) = process.session_keyring {
         recorder.at(Step::Keyring)?;
-        sys::join_session_keyring(name)?;
+        credentials::join_keyring(name, process.program.plan.selinux.as_deref())?;
     }
     if let Some(root) = process.root {
         recorder.at(Step::Pivot)?;

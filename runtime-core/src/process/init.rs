@@ -7,7 +7,7 @@
 use super::channel::{Word, say, wait_for_go};
 use super::child_hook::ChildHook;
 use super::entry::{self, Program};
-use crate::credentials::{execution, limits};
+use crate::credentials::{self, execution, limits};
 use crate::plan::{NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Mask, Mounter, resolve};
@@ -51,7 +51,7 @@ pub(crate) struct Init<'a> {
     pub(crate) start_container_hooks: &'a [ChildHook<'a>],
     /// The state for the hooks' stdin, before `start` and after, and room for what they say.
     pub(crate) hook_state: Option<[BorrowedFd<'a>; 2]>,
-    pub(crate) hook_output: Option<BorrowedFd<'a>>,
+    pub(crate) hook_output: Option<[BorrowedFd<'a>; 2]>,
     /// The fds that this process needs, ascending; all others are closed at once.
     pub(crate) needed_fds: &'a [RawFd],
     /// Those that it needs to the end, likewise.
@@ -182,7 +182,7 @@ fn settle(init: &Init<'_>) -> Result<()> {
     }
     if let Some(name) = &plan.session_keyring {
         recorder.at(Step::Keyring)?;
-        sys::join_session_keyring(name)?;
+        credentials::join_keyring(name, plan.process.selinux.as_deref())?;
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ calls! {
     MountSetattr => "mount_setattr", MoveMount => "move_mount", OpenTree => "open_tree", Openat2 => "openat2",
     Personality => "personality", PidfdOpen => "pidfd_open", PivotRoot => "pivot_root", Poll => "poll", Prctl => "prctl", Prlimit => "prlimit64",
     Read => "read", Readlinkat => "readlinkat", Recvmsg => "recvmsg", SchedSetaffinity => "sched_setaffinity",
-    SchedSetattr => "sched_setattr", Seccomp => "seccomp", Sendmsg => "sendmsg",
+    SchedSetattr => "sched_setattr", SetMempolicy => "set_mempolicy", Seccomp => "seccomp", Sendmsg => "sendmsg",
     Setdomainname => "setdomainname", Setgroups => "setgroups", Sethostname => "sethostname", Setns => "setns",
     Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Socket => "socket", Sigprocmask => "rt_sigprocmask",
     Symlinkat => "symlinkat", Umount => "umount2", Unshare => "unshare", Waitid => "waitid", Write => "write",

@@ -93,11 +93,24 @@ pub(crate) fn set_name(name: &CStr) -> Result<()> {
     prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0).map(drop)
 }
 
-/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING, name)`, keyctl(2): a new session keyring of that name; gives its serial.
+/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING, name)`, keyctl(2): the keyring of that name that this user may search, or a new
+/// one, becomes the session's; gives its serial.
 pub(crate) fn join_session_keyring(name: &CStr) -> Result<i64> {
     const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
     // SAFETY: the kernel reads the name up to its NUL.
     check(Call::Keyctl, unsafe {
         libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())
     })
+}
+
+/// Everything for who possesses it; view, read, search and link for its owner (keyrings(7)): what the kernel gives a new
+/// session keyring, and the right to search it.
+pub(crate) const KEYRING_PERMISSIONS: u32 = 0x3f1b_0000;
+
+/// `keyctl(KEYCTL_SETPERM, key, permissions)`, keyctl(2).
+pub(crate) fn set_key_permissions(key: i64, permissions: u32) -> Result<()> {
+    const KEYCTL_SETPERM: i32 = 5;
+    // SAFETY: numbers only.
+    check(Call::Keyctl, unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, key, permissions) })
+        .map(drop)
 }

@@ -43,6 +43,15 @@ pub(crate) fn ioprio_set(class: u16, level: u16) -> Result<()> {
         .map(drop)
 }
 
+/// `set_mempolicy(mode, nodemask, maxnode)`, set_mempolicy(2), for this thread and what it becomes.
+pub(crate) fn set_mempolicy(mode: u32, nodes: &[u64]) -> Result<()> {
+    // The kernel reads one bit less than it is told.
+    let (mask, bits) =
+        if nodes.is_empty() { (std::ptr::null(), 0) } else { (nodes.as_ptr(), size_of_val(nodes) * 8 + 1) };
+    // SAFETY: the kernel reads as many bits as the words have; none where there is no mask.
+    check(Call::SetMempolicy, unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) }).map(drop)
+}
+
 /// `personality(persona)`, personality(2).
 pub(crate) fn personality(persona: u32) -> Result<()> {
     // SAFETY: numbers only.

@@ -108,6 +108,7 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
                 { "type": "cgroup" }, { "type": "time" }
             ],
             "personality": { "domain": "LINUX" },
+            "memoryPolicy": has_numa().then(|| json!({ "mode": "MPOL_BIND", "nodes": "0" })),
             "timeOffsets": { "monotonic": { "secs": 1000 } },
             "cgroupsPath": format!("/{}/rich", cgroup_parent()),
             "resources": {
@@ -158,4 +159,9 @@ pub(crate) fn rich_joined(lab: &Lab, command: &str) -> Value {
     config["linux"].as_object_mut().expect("a map").remove("timeOffsets");
     config["linux"]["sysctl"] = json!({ "kernel.shm_rmid_forced": "1" });
     config
+}
+
+/// Whether this kernel is built with NUMA, and so has memory policies.
+pub(crate) fn has_numa() -> bool {
+    std::path::Path::new("/proc/self/numa_maps").exists()
 }

@@ -17,7 +17,9 @@ pub(super) fn identity(plan: &Plan, lines: &mut Lines) {
         set("bounding", process.capabilities.bounding),
     );
     let user = &process.user;
-    if user.set_groups {
+    if !user.set_groups {
+        lines.add(Step::Groups, "", "keep the supplementary groups of the caller".to_owned());
+    } else {
         let groups: Vec<_> = user.groups.iter().map(u32::to_string).collect();
         let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
         lines.add(Step::Groups, "/process/user/additionalGids", format!("supplementary groups: {groups}"));
@@ -48,9 +50,16 @@ pub(super) fn identity(plan: &Plan, lines: &mut Lines) {
         let text = format!("AppArmor at execve(2): {}", String::from_utf8_lossy(label));
         lines.add(Step::SecurityLabel, "/process/apparmorProfile", text);
     }
+    if let Some(label) = &process.selinux {
+        let text = format!("SELinux context at execve(2): {}", text(label));
+        lines.add(Step::SecurityLabel, "/process/selinuxLabel", text);
+    }
     if let Some(domain) = process.personality {
         let text = if domain == 0 { "the native execution domain" } else { "the 32-bit execution domain" };
         lines.add(Step::Personality, "/linux/personality", text.to_owned());
+    }
+    if let Some(policy) = &process.memory_policy {
+        lines.add(Step::MemoryPolicy, "/linux/memoryPolicy", format!("memory by {policy}"));
     }
     if let Some(scheduler) = &process.scheduler {
         lines.add(Step::Scheduler, "/process/scheduler", format!("scheduled by {scheduler}"));

@@ -1,0 +1,51 @@
+//! Annotations: what is wrong with them, and those few that change what happens. The specification leaves their keys to
+//! others; these came up in crun, and engines set them.
+
+use super::hooks::HookOutput;
+use super::problems::{Pointer, Problems};
+use crate::spec::Spec;
+use std::path::Path;
+
+/// "1" or anything but "0": the process keeps the groups of who calls the runtime, and gets no others.
+const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+/// Files that get what hooks say.
+const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
+const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
+
+/// Those that reach beyond the container, for `features`: an engine should not pass them on from an untrusted user.
+pub(crate) const UNSAFE: [&str; 3] = [HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS];
+
+/// What no annotation may be.
+pub(super) fn check(spec: &Spec, problems: &mut Problems) {
+    let place = Pointer::ROOT.key("annotations");
+    for (key, value) in spec.annotations().iter().flatten() {
+        if key.is_empty() {
+            problems.add(&place.key(key), "an annotation's key must not be empty");
+        }
+        if key.contains('\0') || value.contains('\0') {
+            problems.add(&place.key(key), "contains a NUL byte");
+        }
+    }
+}
+
+fn value<'a>(spec: &'a Spec, key: &str) -> Option<&'a str> {
+    spec.annotations().as_ref()?.get(key).map(String::as_str)
+}
+
+/// Whether setgroups(2) is to be left out.
+pub(super) fn keep_groups(spec: &Spec) -> bool {
+    value(spec, KEEP_GROUPS).is_some_and(|value| value != "0")
+}
+
+/// Where what the hooks say goes.
+pub(super) fn hook_output(spec: &Spec, problems: &mut Problems) -> HookOutput {
+    let place = Pointer::ROOT.key("annotations");
+    let mut file = |key: &str| {
+        let path = Path::new(value(spec, key)?);
+        if !path.is_absolute() {
+            problems.add(&place.key(key), format!("must be an absolute path, not {path:?}"));
+        }
+        Some(problems.path(&place.key(key), path))
+    };
+    HookOutput { stdout: file(HOOKS_STDOUT), stderr: file(HOOKS_STDERR) }
+}
