@@ -36,7 +36,7 @@ pub fn features(host: &Host) -> Value {
             "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": memory_modes, "flags": memory_flags },
-            "mountExtensions": { "idmap": { "enabled": false } },
+            "mountExtensions": { "idmap": { "enabled": host.privileged } },
             "netDevices": { "enabled": false },
         },
         "annotations": annotations,

@@ -43,6 +43,8 @@ steps! {
     // The runtime, while the new process waits.
     /// Write the maps of the new user namespace.
     WriteMaps,
+    /// Let bind mounts show other ids, those of the new user namespace for example.
+    MapMounts,
     /// Write `oom_score_adj`.
     OomScore,
     /// Run the prestart and createRuntime hooks.

@@ -52,6 +52,7 @@ const OF_A_NEW_PROCESS: &[&str] = &[
     "process/child_hook.rs",
     "process/entry.rs",
     "process/executed.rs",
+    "process/holder.rs",
     "process/init.rs",
     "process/joiner.rs",
     "start_gate.rs",

@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(dots_in_a_target_stay_inside),
         case!(dev_as_a_symlink_stays_inside, lacks "runc 1.1": "CVE-2026-41579"),
         case!(proc_as_a_symlink_is_refused),
+        case!(a_source_in_the_root_stays_inside, lacks "runc": "follows an image's links on the host"),
         case!(null_as_a_symlink_masks_nothing_outside, lacks "runc 1.1": "CVE-2025-31133"),
     ]
 }
@@ -61,6 +62,24 @@ fn dots_in_a_target_stay_inside(lab: &Lab) -> Outcome {
     let finished = container.run_sh(&format!("echo ran; ls -d {victim}/out"))?;
     assert_untouched(&victim, &finished);
     finished.ok().prints(&format!("ran\n{victim}/out"));
+    container.nothing_left()
+}
+
+/// A bind source that lies in the root is the image's: a link there must not show the container files of the host.
+fn a_source_in_the_root_stays_inside(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let victim = victim(&container)?;
+    fs::write(format!("{victim}/secret"), "secret\n")?;
+    let way = container.rootfs().join("way");
+    symlink(format!("{victim}/secret"), &way)?;
+    container.config.mount("bind", &way.to_string_lossy(), "/here", &["bind"]);
+    let finished = container.run_sh("cat /here")?;
+    assert!(!finished.stdout.contains("secret") && finished.code() != 0, "{finished}");
+    // What the link means in the container is what is bound.
+    let inside = container.rootfs().join(victim.trim_start_matches('/'));
+    fs::create_dir_all(&inside)?;
+    fs::write(inside.join("secret"), "the image's own\n")?;
+    container.run()?.ok().prints("the image's own");
     container.nothing_left()
 }
 

@@ -15,6 +15,7 @@ mod exec;
 mod execution;
 mod freezer;
 mod hooks;
+mod id_mapped;
 mod keyrings;
 mod lifecycle;
 mod mounts;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         pidfd_socket::cases,
         namespaces::cases,
         mounts::cases,
+        id_mapped::cases,
         confinement::cases,
         devices::cases,
         cgroups::cases,

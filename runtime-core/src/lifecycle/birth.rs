@@ -1,7 +1,9 @@
 //! The birth of a container's process: what it needs is laid out, and one clone3(2) makes it.
 
 use super::container_hooks::ContainerHooks;
-use super::prepare::{FileSystem, open_joins};
+use super::file_system::FileSystem;
+use super::id_maps::IdMaps;
+use super::prepare::open_joins;
 use super::request::{Request, internal};
 use crate::cgroup::Birthplace;
 use crate::error::{Error, Result};
@@ -27,6 +29,7 @@ pub(super) struct Birth<'a> {
     pub(super) console: Option<PreparedConsole>,
     pub(super) pidfd_socket: Option<PidfdSocket>,
     pub(super) hooks: ContainerHooks<'a>,
+    pub(super) id_maps: IdMaps,
 }
 
 /// Lays everything out and clones. When this returns, the ends that belong to the new process are its alone.
@@ -115,7 +118,14 @@ pub(super) fn give_birth<'a>(
     };
     let born = born.map_err(|failed| clone_error(failed, &plan.namespaces))?;
     let newborn = Newborn::new(born, channel);
-    Ok(Birth { newborn, is_joiner: two_stages, console, pidfd_socket, hooks: child_hooks })
+    Ok(Birth {
+        newborn,
+        is_joiner: two_stages,
+        console,
+        pidfd_socket,
+        hooks: child_hooks,
+        id_maps: files.id_maps,
+    })
 }
 
 /// A pid namespace is entered by children only; a user namespace has to be entered before what belongs to it is made;

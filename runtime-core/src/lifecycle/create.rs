@@ -85,10 +85,10 @@ fn assemble(
     cgroup.apply(&plan.cgroup)?;
 
     // After the cgroup, whose directories may be among the bind sources.
-    let Birth { newborn, is_joiner, console, pidfd_socket, hooks } =
+    let Birth { newborn, is_joiner, console, pidfd_socket, hooks, id_maps } =
         give_birth(request, directory, &cgroup.birthplace()?, recorder)?;
     let process = undo.process.insert(newborn);
-    Guide { request, recorder, cgroup, hooks }.run(process, is_joiner, &mut undo.owes_poststop)?;
+    Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, &mut undo.owes_poststop)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,

@@ -4,19 +4,19 @@
 use super::container_hooks::ContainerHooks;
 use super::explain::{Subject, explain, unheard};
 use super::hooks;
+use super::id_maps::{IdMaps, map_text};
 use super::prepare::{write_oom_score, write_proc};
 use super::request::Request;
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};
 use crate::patience::Patience;
-use crate::plan::{HookKind, IdMapping, NamespaceKind, NamespacePlan, ProcessPlan, Step};
+use crate::plan::{HookKind, NamespaceKind, NamespacePlan, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::runtime::Newborn;
 use crate::recorder::Recorder;
 use crate::state::Status;
 use crate::sys;
-use std::fmt::Write;
 use std::os::fd::AsFd;
 
 /// Who guides a new process until it is ready.
@@ -25,6 +25,7 @@ pub(super) struct Guide<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) cgroup: &'a Cgroup,
     pub(super) hooks: ContainerHooks<'a>,
+    pub(super) id_maps: IdMaps,
 }
 
 impl Guide<'_> {
@@ -52,6 +53,7 @@ impl Guide<'_> {
                     *owes_poststop = Some(self.request.state(Status::Stopped, process.pid));
                     self.run_hooks(process)?;
                 }
+                Some(Word::MapIds(index)) => self.map_ids(process, index)?,
                 _ => {
                     let error = self.why_it_ended(process);
                     return Err(self.hooks.quoted(error));
@@ -61,12 +63,14 @@ impl Guide<'_> {
     }
 
     /// Ids, limits and the out-of-memory score are the host's to give.
-    fn do_what_it_may_not(&self, process: &Newborn) -> Result<()> {
+    fn do_what_it_may_not(&mut self, process: &Newborn) -> Result<()> {
         let (plan, recorder) = (self.request.plan, self.recorder);
         let waits = plan.namespaces.is_new(NamespaceKind::User);
         if waits {
             recorder.runtime_at(Step::WriteMaps)?;
             write_maps(process.pid, &plan.namespaces, &plan.process)?;
+            recorder.runtime_at(Step::MapMounts)?;
+            self.id_maps.map_waiting(process.pid, plan)?;
             recorder.runtime_at(Step::RaiseLimits)?;
             raise_limits(process.pid, &plan.process)?;
         }
@@ -78,6 +82,16 @@ impl Guide<'_> {
             // Should it have died, the next word that is awaited says so, and why.
             let _ = say(process.channel.as_fd(), Word::Go);
         }
+        Ok(())
+    }
+
+    /// The new process has opened a part of its rootfs, whose ids it may not map itself.
+    fn map_ids(&mut self, process: &mut Newborn, index: i32) -> Result<()> {
+        self.recorder.runtime_at(Step::MapMounts)?;
+        if let (Some(copy), Ok(index)) = (process.passed.take(), usize::try_from(index)) {
+            self.id_maps.map_now(index, copy.as_fd(), self.request.plan)?;
+        }
+        let _ = say(process.channel.as_fd(), Word::Go);
         Ok(())
     }
 
@@ -101,19 +115,13 @@ impl Guide<'_> {
 }
 
 fn write_maps(pid: i32, namespaces: &NamespacePlan, process: &ProcessPlan) -> Result<()> {
-    let lines = |mappings: &[IdMapping]| {
-        mappings.iter().fold(String::new(), |mut lines, map| {
-            let _ = writeln!(lines, "{} {} {}", map.inside, map.outside, map.count);
-            lines
-        })
-    };
     let write =
         |name: &str, text: &str, what: &str| write_proc(pid, name, text.as_bytes(), Step::WriteMaps, what);
-    write("uid_map", &lines(&namespaces.uid_mappings), "map the users (/linux/uidMappings)")?;
+    write("uid_map", &map_text(&namespaces.uid_mappings), "map the users (/linux/uidMappings)")?;
     if !process.user.set_groups {
         write("setgroups", "deny", "deny setgroups")?;
     }
-    write("gid_map", &lines(&namespaces.gid_mappings), "map the groups (/linux/gidMappings)")
+    write("gid_map", &map_text(&namespaces.gid_mappings), "map the groups (/linux/gidMappings)")
 }
 
 /// For a process in a new user namespace, whose own privileges count for nothing on the host.

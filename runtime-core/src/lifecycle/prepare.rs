@@ -1,95 +1,16 @@
-//! What a new container's process needs and cannot make itself: fds and arrays, laid out before the clone.
+//! What the runtime looks up and writes down for a new process: namespaces to join, files of `/proc`, the pid file.
 
 use crate::error::{Error, ErrorKind, Problem, Result};
-use crate::host::Host;
-use crate::plan::{MountSource, NamespaceKind, Plan, Step};
-use crate::recorder::Recorder;
-use crate::rootfs;
+use crate::plan::{NamespaceKind, Plan, Step};
 use crate::state::replace_file;
-use crate::sys::{self, Failed};
+use crate::sys;
 use nix::errno::Errno;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// The rootfs, the bind sources and what goes with them.
-#[derive(Debug)]
-pub(super) struct FileSystem {
-    pub(super) rootfs: OwnedFd,
-    pub(super) sources: Vec<Option<OwnedFd>>,
-    pub(super) mount_data: Vec<Option<CString>>,
-    pub(super) seals: Vec<Option<OwnedFd>>,
-}
-
-impl FileSystem {
-    pub(super) fn open(plan: &Plan, host: &Host, recorder: &Recorder) -> Result<FileSystem> {
-        recorder.runtime_at(Step::OpenRootfs)?;
-        let rootfs = open_rootfs(plan)?;
-        recorder.runtime_at(Step::OpenSource)?;
-        let mut sources = Vec::with_capacity(plan.mounts.len());
-        for mount in &plan.mounts {
-            if let MountSource::Bind { path, .. } = &mount.source
-                && mount.target.as_c_str() == c"/proc"
-            {
-                check_is_proc(mount.item, path)?;
-            }
-            sources.push(match &mount.source {
-                MountSource::Bind { path, recursive } if host.privileged => Some(
-                    rootfs::open_bind(path, *recursive, mount)
-                        .map_err(|failed| source_error(mount.item, path, failed))?,
-                ),
-                _ => None,
-            });
-        }
-        Ok(FileSystem {
-            rootfs,
-            sources,
-            mount_data: plan.mounts.iter().map(rootfs::legacy_data).collect(),
-            seals: plan.mounts.iter().map(|_| None).collect(),
-        })
-    }
-}
-
-/// Programs believe what /proc says, so a container's is a real one (as runc has it since CVE-2019-16884).
-fn check_is_proc(item: u32, path: &CStr) -> Result<()> {
-    match statfs(path) {
-        Ok(found) if found.filesystem_type() == PROC_SUPER_MAGIC => Ok(()),
-        Ok(_) => {
-            let message = format!("{path:?} cannot be mounted on \"/proc\" because it is not of type proc");
-            let problem = Problem { pointer: format!("/mounts/{item}/source"), message };
-            Err(Error::problems_found(vec![problem]).at(Step::OpenSource))
-        }
-        Err(errno) => {
-            let what = format!("cannot look at {path:?} (/mounts/{item}/source)");
-            Err(Error::os(what, "statfs", errno).at(Step::OpenSource))
-        }
-    }
-}
-
-fn source_error(item: u32, path: &CStr, failed: Failed) -> Error {
-    let path = path.to_string_lossy();
-    Error::os(format!("cannot open {path:?} (/mounts/{item}/source)"), failed.call.name(), failed.errno)
-        .at(Step::OpenSource)
-}
-
-/// A detached copy where the container has a mount namespace of its own, else the directory itself.
-fn open_rootfs(plan: &Plan) -> Result<OwnedFd> {
-    let path = plan.rootfs.path.as_c_str();
-    let shown = path.to_string_lossy();
-    let cannot = |failed: Failed| {
-        Error::os(format!("cannot open the rootfs {shown:?} (/root/path)"), failed.call.name(), failed.errno)
-            .at(Step::OpenRootfs)
-    };
-    let directory = sys::openat2(sys::cwd(), path, libc::O_PATH | libc::O_DIRECTORY, 0, 0).map_err(cannot)?;
-    if !plan.namespaces.is_new(NamespaceKind::Mount) {
-        return Ok(directory);
-    }
-    rootfs::open_rootfs(path).map_err(cannot)
-}
 
 /// The namespaces to enter by path. A path is the host's; that it leads to a namespace of that kind the kernel checks.
 pub(super) fn open_joins(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {

@@ -89,7 +89,8 @@ fn refuse_parameters(options: &MountOptions, place: &Pointer<'_>, problems: &mut
 }
 
 fn bind(directory: &CgroupDirectory, place: &Pointer<'_>, problems: &mut Problems) -> MountSource {
-    MountSource::Bind { path: problems.path(place, &directory.path), recursive: false }
+    let path = problems.path(place, &directory.path);
+    MountSource::Bind { path, in_rootfs: false, recursive: false }
 }
 
 /// Holds the mount points; the hierarchies are mounted in it, so it can be sealed only at the end.

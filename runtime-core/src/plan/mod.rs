@@ -13,6 +13,7 @@ mod display;
 mod environment;
 mod execution;
 mod hooks;
+mod id_maps;
 mod memory_policy;
 mod mount_namespace;
 mod mount_options;
@@ -34,6 +35,7 @@ pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
 pub use hooks::{HookKind, HookOutput, HookPlan, HooksPlan};
+pub use id_maps::{IdMapPlan, MountIds};
 pub use memory_policy::MemoryPolicyPlan;
 pub use mount_options::{MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
@@ -51,7 +53,8 @@ use crate::options::CreateOptions;
 use crate::spec::{self, Spec};
 use mounts::MountContext;
 use problems::{Pointer, Problems};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Everything that `create` will do, decided.
@@ -107,7 +110,8 @@ impl Plan {
         let namespaces = namespaces::plan(linux, &mut problems);
         let rootfs = rootfs::plan(spec, bundle, options.no_pivot, &mut problems);
         let cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
-        let context = MountContext { bundle, namespaces: &namespaces, cgroup: &cgroup, host };
+        let root = Path::new(OsStr::from_bytes(rootfs.path.to_bytes()));
+        let context = MountContext { bundle, rootfs: root, namespaces: &namespaces, cgroup: &cgroup, host };
         let mount_list = spec.mounts().as_deref().unwrap_or_default();
         let mounts = mounts::plan(mount_list, context, &mut problems);
         mount_namespace::check(spec, linux, &namespaces, &mut problems);

@@ -99,6 +99,10 @@ enum Effect {
     },
     Remount,
     CopyUp,
+    /// Other ids than the files have.
+    IdMap {
+        recursive: bool,
+    },
     /// Known, and refused by name.
     Refused(&'static str),
 }
@@ -116,7 +120,7 @@ const TABLE: &[(&str, Effect)] = {
         ("diratime", Clear(NODIRATIME)),
         ("dirsync", Superblock),
         ("exec", Clear(NOEXEC)),
-        ("idmap", Refused("mounts with id mappings (\"idmap\")")),
+        ("idmap", IdMap { recursive: false }),
         // The file systems that have change counters keep them always; no call that makes mounts can say it.
         ("iversion", Refused("counting changes of inodes (\"iversion\"), which fsopen(2) cannot ask for")),
         ("lazytime", Superblock),
@@ -142,7 +146,7 @@ const TABLE: &[(&str, Effect)] = {
         ("relatime", Atime(self::Atime::Relative, true)),
         ("remount", Remount),
         ("rexec", ClearAll(NOEXEC)),
-        ("ridmap", Refused("mounts with id mappings (\"ridmap\")")),
+        ("ridmap", IdMap { recursive: true }),
         ("rnoatime", AtimeAll(self::Atime::Never)),
         ("rnodev", SetAll(NODEV)),
         ("rnodiratime", SetAll(NODIRATIME)),
@@ -193,6 +197,15 @@ pub(crate) fn propagation(name: &str) -> Option<u64> {
     }
 }
 
+/// `idmap` or `ridmap`.
+#[derive(Debug)]
+pub(super) struct IdMapOption {
+    pub(super) recursive: bool,
+    /// What stands behind `=`, when something does.
+    pub(super) text: Option<String>,
+    pub(super) index: usize,
+}
+
 /// What the options of one mount say, sorted by kind.
 #[derive(Debug, Default)]
 pub(super) struct MountOptions {
@@ -200,6 +213,7 @@ pub(super) struct MountOptions {
     pub(super) bind: Option<bool>,
     pub(super) remount: bool,
     pub(super) copy_up: bool,
+    pub(super) id_map: Option<IdMapOption>,
     /// `ro` or `rw`, when either is given.
     pub(super) readonly: Option<bool>,
     /// Of this mount; `ro` and `rw` are not in it.
@@ -231,12 +245,21 @@ impl MountOptions {
                 }
                 Some(Effect::Remount) => read.remount = true,
                 Some(Effect::CopyUp) => read.copy_up = true,
+                Some(Effect::IdMap { recursive }) => {
+                    read.id_map = Some(IdMapOption { recursive, text: None, index });
+                }
                 Some(Effect::Refused(what)) => problems.unsupported(&place.item(index), what),
                 Some(Effect::Superblock) => {
                     let key = CString::new(option.as_str()).unwrap_or_default();
                     read.parameters.push((index, Parameter { key, value: None }));
                 }
-                None => read.parameter(option, &place.item(index), index, problems),
+                None => match option.split_once('=').map(|(name, text)| (effect(name), text)) {
+                    Some((Some(Effect::IdMap { recursive }), text)) => {
+                        let text = Some(text.to_owned());
+                        read.id_map = Some(IdMapOption { recursive, text, index });
+                    }
+                    _ => read.parameter(option, &place.item(index), index, problems),
+                },
             }
         }
         if let Some(mode) = atime.mode() {

@@ -3,6 +3,7 @@
 //! What a config calls one mount may take several steps here (the cgroup hierarchies of a v1 or hybrid host, for
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
+use super::id_maps::{self, IdMapPlan};
 use super::mount_options::{MountAttributes, MountOptions, Parameter};
 use super::problems::{Pointer, Problems};
 use super::{CgroupPlan, NamespaceKind, NamespacePlan};
@@ -14,10 +15,13 @@ use std::path::{Component, Path, PathBuf};
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// A file or directory of the host; opened as a detached copy before the container exists.
+    /// A file or directory of the host, opened as a detached copy before the container exists; or one of the
+    /// rootfs, opened when its turn comes, with what was mounted there until then.
     Bind {
-        /// Absolute path on the host.
+        /// Absolute path on the host, or in the rootfs.
         path: CString,
+        /// Whether it is one of the rootfs, in which it is resolved and which it never leaves.
+        in_rootfs: bool,
         /// With everything mounted below it (`rbind`).
         recursive: bool,
     },
@@ -50,6 +54,8 @@ pub struct MountPlan {
     pub target: CString,
     /// What.
     pub source: MountSource,
+    /// Other ids than the files have.
+    pub id_map: Option<IdMapPlan>,
     /// Attributes of this mount.
     pub attributes: MountAttributes,
     /// Attributes of this mount and all below (`rro`, `rnosuid`, …).
@@ -64,6 +70,7 @@ pub struct MountPlan {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MountContext<'a> {
     pub(super) bundle: &'a Path,
+    pub(super) rootfs: &'a Path,
     pub(super) namespaces: &'a NamespacePlan,
     pub(super) cgroup: &'a CgroupPlan,
     pub(super) host: &'a Host,
@@ -93,12 +100,8 @@ fn plan_one(
 ) {
     let options = mount.options().as_deref().unwrap_or_default();
     let options = MountOptions::read(options, &place.key("options"), problems);
-    for (key, mappings) in [("uidMappings", mount.uid_mappings()), ("gidMappings", mount.gid_mappings())] {
-        if mappings.as_ref().is_some_and(|list| !list.is_empty()) {
-            problems.unsupported(&place.key(key), "mounts with id mappings");
-        }
-    }
-    let Some(target) = target(mount.destination(), place, problems) else { return };
+    let id_map = id_maps::plan(mount, &options, context.namespaces, context.host, place, problems);
+    let Some(target) = target(mount.destination(), context.rootfs, place, problems) else { return };
     let fstype = mount.typ().as_deref().unwrap_or("");
     let is_bind = options.bind.is_some();
     check_proc(&target, fstype, is_bind, &place.key("destination"), problems);
@@ -110,6 +113,7 @@ fn plan_one(
         item: u32::try_from(index).unwrap_or(u32::MAX),
         target: problems.path(&place.key("destination"), &target),
         source: MountSource::Existing,
+        id_map,
         attributes: options.attributes,
         recursive_attributes: options.recursive_attributes,
         propagation: options.propagation.clone(),
@@ -119,7 +123,7 @@ fn plan_one(
         plans.push(existing(base, &options, place, problems));
     } else if let Some(recursive) = options.bind {
         let source = mount.source().as_deref();
-        plans.extend(bind(base, &target, source, recursive, &options, context.bundle, place, problems));
+        plans.extend(bind(base, &target, source, recursive, &options, context, place, problems));
     } else {
         match fstype {
             "" | "bind" | "none" => problems.add(
@@ -137,14 +141,23 @@ fn plan_one(
     }
 }
 
-/// A destination as an absolute path. A relative one is meant from the root, as it always was in practice.
-fn target(destination: &Path, place: &Pointer<'_>, problems: &mut Problems) -> Option<PathBuf> {
+/// A destination as an absolute path in the container. A relative one is meant from the root, as it always was in
+/// practice; and one that starts with the rootfs's own path on the host is meant inside it, as runc has it.
+fn target(
+    destination: &Path,
+    rootfs: &Path,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
     let place = place.key("destination");
     if destination.as_os_str().is_empty() {
         problems.add(&place, "is empty: it must be an absolute path in the container");
         return None;
     }
-    let target = clean(&Path::new("/").join(destination));
+    let mut target = clean(&Path::new("/").join(destination));
+    if let Some(inside) = below(rootfs, &target) {
+        target = inside;
+    }
     if target == Path::new("/") {
         problems.add(&place, "is the root itself; /root/path says what that is");
         return None;
@@ -165,6 +178,15 @@ pub(super) fn clean(path: &Path) -> PathBuf {
         }
     }
     cleaned
+}
+
+/// What a path of the host that lies in the rootfs is called in the container.
+fn below(rootfs: &Path, path: &Path) -> Option<PathBuf> {
+    // A rootfs that is `/` itself has no other names for its paths.
+    if rootfs == Path::new("/") || rootfs.as_os_str().is_empty() {
+        return None;
+    }
+    path.strip_prefix(rootfs).ok().map(|inside| Path::new("/").join(inside))
 }
 
 /// A container's /proc must be a proc: security labels are written through it, and whatever else stands there could
@@ -220,7 +242,7 @@ fn bind(
     source: Option<&Path>,
     recursive: bool,
     options: &MountOptions,
-    bundle: &Path,
+    context: MountContext<'_>,
     place: &Pointer<'_>,
     problems: &mut Problems,
 ) -> Option<MountPlan> {
@@ -231,8 +253,16 @@ fn bind(
         return None;
     };
     // Not cleaned: on the host `a/..` is resolved by the kernel, symbolic links included.
-    let path = problems.path(&place.key("source"), &bundle.join(source));
-    plan.source = MountSource::Bind { path, recursive };
+    let path = context.bundle.join(source);
+    let inside = below(context.rootfs, &path);
+    if inside.is_some() && target == Path::new("/proc") {
+        problems.add(
+            &place.key("source"),
+            "is in the rootfs: \"/proc\" cannot be mounted because it is not of type proc",
+        );
+    }
+    let path = problems.path(&place.key("source"), inside.as_deref().unwrap_or(&path));
+    plan.source = MountSource::Bind { path, in_rootfs: inside.is_some(), recursive };
     match options.readonly {
         Some(true) if target == Path::new("/dev") => plan.seal_readonly = true,
         Some(readonly) => plan.attributes.set_readonly(readonly),
@@ -283,7 +313,7 @@ fn may_mount_sysfs(context: MountContext<'_>) -> bool {
 
 /// The host's /sys in place of one's own, read-only to the last mount in it.
 fn host_sys(mut plan: MountPlan) -> MountPlan {
-    plan.source = MountSource::Bind { path: c"/sys".to_owned(), recursive: true };
+    plan.source = MountSource::Bind { path: c"/sys".to_owned(), in_rootfs: false, recursive: true };
     let mut readonly = MountAttributes::default();
     readonly.set_readonly(true);
     plan.recursive_attributes.set |= readonly.set;

@@ -222,7 +222,12 @@ fn plan_mappings(plan: &mut NamespacePlan, linux: &Linux, at: &Pointer<'_>, prob
     }
 }
 
-fn plan_mapping(list: &[LinuxIdMapping], place: &Pointer<'_>, problems: &mut Problems) -> Vec<IdMapping> {
+/// The lines of one map.
+pub(super) fn plan_mapping(
+    list: &[LinuxIdMapping],
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) -> Vec<IdMapping> {
     let mut mappings: Vec<IdMapping> = Vec::with_capacity(list.len());
     for (index, mapping) in list.iter().enumerate() {
         let place = place.item(index);
@@ -252,7 +257,7 @@ fn plan_mapping(list: &[LinuxIdMapping], place: &Pointer<'_>, problems: &mut Pro
 }
 
 /// The id outside that an id inside stands for.
-fn inside_to_outside(mappings: &[IdMapping], id: u32) -> Option<u32> {
+pub(super) fn inside_to_outside(mappings: &[IdMapping], id: u32) -> Option<u32> {
     mappings.iter().find_map(|mapping| {
         let offset = id.checked_sub(mapping.inside)?;
         (offset < mapping.count).then(|| mapping.outside + offset)

@@ -3,10 +3,10 @@
 //! One byte a word; a failure is not a word, it stands in the flight recorder. When one side is gone the other reads
 //! an end of file: the runtime looks at the recorder, the new process ends.
 
-use crate::sys::{Call, Failed, Result};
+use crate::sys::{Call, Failed, Result, receive_fd, send_fd};
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use nix::sys::socket::{MsgFlags, send};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Word {
     Go,
     /// New process: everything is mounted, the runtime's hooks can run.
     MountsDone,
+    /// New process: the mount of the plan with this index is the fd that comes along; map its ids.
+    MapIds(i32),
     /// New process: all is done but the start itself.
     Ready,
     /// Joiner: the process in the namespaces has this id, as the runtime's pid namespace counts.
@@ -26,6 +28,7 @@ impl Word {
         let (tag, number) = match self {
             Word::Go => (b'g', 0),
             Word::MountsDone => (b'm', 0),
+            Word::MapIds(index) => (b'i', index),
             Word::Ready => (b'r', 0),
             Word::Born(pid) => (b'b', pid),
         };
@@ -38,6 +41,7 @@ impl Word {
         match tag {
             b'g' => Some(Word::Go),
             b'm' => Some(Word::MountsDone),
+            b'i' => Some(Word::MapIds(i32::from_ne_bytes([a, b, c, d]))),
             b'r' => Some(Word::Ready),
             b'b' => Some(Word::Born(i32::from_ne_bytes([a, b, c, d]))),
             _ => None,
@@ -59,15 +63,20 @@ pub(crate) fn say(channel: BorrowedFd<'_>, word: Word) -> Result<()> {
     }
 }
 
-/// Hears a word; `None` when the other side is gone.
-pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<Option<Word>> {
+/// Says a word that an fd belongs to.
+pub(crate) fn say_with(channel: BorrowedFd<'_>, word: Word, fd: BorrowedFd<'_>) -> Result<()> {
+    send_fd(channel, fd, &word.encode())
+}
+
+/// Hears a word, and takes the fd that may come along; `None` when the other side is gone.
+pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<(Option<Word>, Option<OwnedFd>)> {
     let mut bytes = [0; 5];
     loop {
-        match recv(channel.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
-            Ok(5) => return Ok(Word::decode(bytes)),
-            Ok(_) | Err(Errno::ECONNRESET) => return Ok(None),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Failed::new(Call::Recvmsg, errno)),
+        match receive_fd(channel, &mut bytes) {
+            Ok((5, fd)) => return Ok((Word::decode(bytes), fd)),
+            Ok(_) | Err(Failed { errno: Errno::ECONNRESET, .. }) => return Ok((None, None)),
+            Err(Failed { errno: Errno::EINTR, .. }) => {}
+            Err(failed) => return Err(failed),
         }
     }
 }
@@ -75,7 +84,7 @@ pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<Option<Word>> {
 /// Waits for the runtime's word to go on.
 pub(crate) fn wait_for_go(channel: BorrowedFd<'_>) -> Result<()> {
     match hear(channel)? {
-        Some(Word::Go) => Ok(()),
+        (Some(Word::Go), _) => Ok(()),
         _ => Err(Failed::new(Call::RuntimeGone, Errno::EPIPE)),
     }
 }

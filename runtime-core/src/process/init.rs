@@ -4,11 +4,11 @@
 //! lock, prints nothing, panics nowhere, and leaves by `_exit`. It reads the plan, which was made before the clone,
 //! and reports numbers through the flight recorder; the runtime writes the sentences.
 
-use super::channel::{Word, say, wait_for_go};
+use super::channel::{Word, say, say_with, wait_for_go};
 use super::child_hook::ChildHook;
 use super::entry::{self, Program};
 use crate::credentials::{self, execution, limits};
-use crate::plan::{NamespaceKind, Plan, Step};
+use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Mask, Mounter, resolve};
 use crate::start_gate;
@@ -263,12 +263,31 @@ fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
 fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut mounter = Mounter { root, proc };
     let rows = init.plan.mounts.iter().zip(init.sources).zip(init.mount_data).zip(init.seals.iter_mut());
-    for (((plan, source), data), seal) in rows {
+    for (index, (((plan, source), data), seal)) in (0..).zip(rows) {
         init.recorder.at_item(Step::Mount, plan.item)?;
-        *seal = mounter.mount(plan, source.as_ref().map(AsFd::as_fd), data.as_deref())?;
+        let inside = open_inside(init.channel, root, index, plan)?;
+        let source = inside.as_ref().or(source.as_ref()).map(AsFd::as_fd);
+        *seal = mounter.mount(plan, source, data.as_deref())?;
         mounter.forget_proc_if_used(plan);
     }
     Ok(())
+}
+
+/// A bind source in the rootfs is opened when its turn comes, with what is mounted there by then. Its ids are mapped
+/// by the runtime, since in a user namespace this process may not.
+fn open_inside(
+    channel: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    index: i32,
+    plan: &MountPlan,
+) -> Result<Option<OwnedFd>> {
+    let MountSource::Bind { path, recursive, in_rootfs: true } = &plan.source else { return Ok(None) };
+    let copy = rootfs::open_inside(root, path, *recursive, plan)?;
+    if plan.id_map.is_some() {
+        say_with(channel, Word::MapIds(index), copy.as_fd())?;
+        wait_for_go(channel)?;
+    }
+    Ok(Some(copy))
 }
 
 fn open_terminal(init: &Init<'_>, root: BorrowedFd<'_>, console: bool) -> Result<Option<OwnedFd>> {

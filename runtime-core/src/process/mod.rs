@@ -14,6 +14,7 @@ pub(crate) mod child_hook;
 pub(crate) mod entry;
 pub(crate) mod executed;
 pub(crate) mod handle;
+pub(crate) mod holder;
 pub(crate) mod init;
 pub(crate) mod joiner;
 pub(crate) mod runtime;

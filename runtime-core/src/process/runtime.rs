@@ -26,11 +26,13 @@ pub(crate) struct Newborn {
     pub(crate) channel: OwnedFd,
     /// What a joiner's child said before the joiner could say that it was born.
     early: Option<Word>,
+    /// The fd that came with the last word.
+    pub(crate) passed: Option<OwnedFd>,
 }
 
 impl Newborn {
     pub(crate) fn new(born: Born, channel: OwnedFd) -> Newborn {
-        Newborn { pid: born.pid, pidfd: born.pidfd, channel, early: None }
+        Newborn { pid: born.pid, pidfd: born.pidfd, channel, early: None, passed: None }
     }
 
     /// The next word; `None` when the process has given up or was killed. ETIMEDOUT when it stood still for too long.
@@ -51,7 +53,12 @@ impl Newborn {
             }
             let [channel, _] = fds;
             // What was said before the end is heard before the end is seen.
-            return if channel.any().unwrap_or(false) { hear(self.channel.as_fd()) } else { Ok(None) };
+            if !channel.any().unwrap_or(false) {
+                return Ok(None);
+            }
+            let (word, passed) = hear(self.channel.as_fd())?;
+            self.passed = passed;
+            return Ok(word);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) use mask::{Mask, make_readonly};
 pub(crate) use mount::{Mounter, legacy_data};
 pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
 
-pub(crate) use source::{open_bind, open_rootfs};
+pub(crate) use source::{open_bind, open_inside, open_rootfs};
 
 use crate::sys::{self, Result};
 use std::os::fd::{AsFd, OwnedFd};

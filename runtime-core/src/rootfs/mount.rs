@@ -63,7 +63,7 @@ impl Mounter<'_> {
         data: Option<&CStr>,
     ) -> Result<Option<OwnedFd>> {
         match &plan.source {
-            MountSource::Bind { path, recursive } => {
+            MountSource::Bind { path, recursive, .. } => {
                 let own;
                 let mount = match source {
                     Some(source) => source,

@@ -4,6 +4,7 @@
 //! without privileges the new process opens them, in its copy. Either way a copy gets its attributes while it is
 //! detached, and it never stays a peer of the host's mount unless the config asks for `shared`.
 
+use super::resolve;
 use crate::plan::MountPlan;
 use crate::sys::{self, Result};
 use std::ffi::CStr;
@@ -28,9 +29,23 @@ pub(super) fn set_attributes(mount: BorrowedFd<'_>, plan: &MountPlan) -> Result<
     Ok(())
 }
 
-/// A copy of the mount at `path`, ready to be attached.
+/// A copy of the mount at `path` on the host, ready to be attached.
 pub(crate) fn open_bind(path: &CStr, recursive: bool, plan: &MountPlan) -> Result<OwnedFd> {
-    let copy = sys::open_tree(sys::cwd(), path, recursive)?;
+    ready(sys::open_tree(sys::cwd(), path, recursive)?, plan)
+}
+
+/// The same for a path in the container's root, which the image cannot make lead out of it.
+pub(crate) fn open_inside(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    recursive: bool,
+    plan: &MountPlan,
+) -> Result<OwnedFd> {
+    let place = resolve::open(root, path)?;
+    ready(sys::open_tree(place.as_fd(), c"", recursive)?, plan)
+}
+
+fn ready(copy: OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {
     set_attributes(copy.as_fd(), plan)?;
     // Mounts that the host makes later below the source still arrive; nothing travels the other way.
     let asks_for_shared = plan.propagation.iter().any(|flags| flags & libc::MS_SHARED != 0);

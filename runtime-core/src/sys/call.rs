@@ -33,7 +33,7 @@ calls! {
     Getdents => "getdents64", Ioctl => "ioctl", IoprioSet => "ioprio_set", Keyctl => "keyctl", Kill => "pidfd_send_signal", Lseek => "lseek",
     Memfd => "memfd_create", Mkdirat => "mkdirat", Mknodat => "mknodat", Mmap => "mmap", Mount => "mount",
     MountSetattr => "mount_setattr", MoveMount => "move_mount", OpenTree => "open_tree", Openat2 => "openat2",
-    Personality => "personality", PidfdOpen => "pidfd_open", PivotRoot => "pivot_root", Poll => "poll", Prctl => "prctl", Prlimit => "prlimit64",
+    Personality => "personality", PidfdOpen => "pidfd_open", Pipe => "pipe2", PivotRoot => "pivot_root", Poll => "poll", Prctl => "prctl", Prlimit => "prlimit64",
     Read => "read", Readlinkat => "readlinkat", Recvmsg => "recvmsg", SchedSetaffinity => "sched_setaffinity",
     SchedSetattr => "sched_setattr", SetMempolicy => "set_mempolicy", Seccomp => "seccomp", Sendmsg => "sendmsg",
     Setdomainname => "setdomainname", Setgroups => "setgroups", Sethostname => "sethostname", Setns => "setns",

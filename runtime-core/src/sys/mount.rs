@@ -100,7 +100,18 @@ pub(crate) fn mount_setattr(
     clear: u64,
     propagation: u64,
 ) -> Result<()> {
-    let attr = MountAttr { set, clear, propagation, userns_fd: 0 };
+    set_attr(mount, recursive, &MountAttr { set, clear, propagation, userns_fd: 0 })
+}
+
+/// `mount_setattr(mount, "", AT_EMPTY_PATH | …, {MOUNT_ATTR_IDMAP, userns_fd}, size)`: the ids of files are shown as
+/// that user namespace maps them. The mount must be detached still.
+pub(crate) fn mount_idmap(mount: BorrowedFd<'_>, recursive: bool, namespace: BorrowedFd<'_>) -> Result<()> {
+    let userns_fd = u64::from(namespace.as_raw_fd().unsigned_abs());
+    let attr = MountAttr { set: libc::MOUNT_ATTR_IDMAP, userns_fd, ..MountAttr::default() };
+    set_attr(mount, recursive, &attr)
+}
+
+fn set_attr(mount: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the size is the struct's own (MOUNT_ATTR_SIZE_VER0).
     let value = unsafe {
@@ -109,7 +120,7 @@ pub(crate) fn mount_setattr(
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

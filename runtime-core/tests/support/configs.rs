@@ -91,6 +91,9 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
             { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"] },
             { "destination": "/mnt/bound", "type": "bind", "source": source, "options": ["rbind", "ro", "rslave"] },
             { "destination": "/mnt/single", "type": "bind", "source": lab.file("single"), "options": ["bind", "nosuid"] },
+            { "destination": "/mnt/mapped", "type": "bind", "source": lab.file("source"), "options": ["bind"],
+              "uidMappings": [{ "containerID": 0, "hostID": 1000, "size": 1 }],
+              "gidMappings": [{ "containerID": 0, "hostID": 1000, "size": 1 }] },
             { "destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"] },
             { "destination": "/mnt/overlay", "type": "overlay", "source": "overlay",
               "options": [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={scratch}")] },
@@ -144,7 +147,10 @@ pub(crate) fn rich_with_users(lab: &Lab, command: &str) -> Value {
     config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
     config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
     // An overlay's layers would have to belong to the namespace.
-    config["mounts"].as_array_mut().expect("a list").retain(|mount| mount["type"] != "overlay");
+    let mounts = config["mounts"].as_array_mut().expect("a list");
+    mounts.retain(|mount| mount["type"] != "overlay");
+    let source = lab.file("source");
+    mounts.push(json!({ "destination": "/mnt/implied", "source": source, "options": ["bind", "idmap"] }));
     config["linux"].as_object_mut().expect("a map").remove("devices");
     config
 }

@@ -91,9 +91,20 @@ impl Lab {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let lab = Lab::at(std::env::temp_dir().join(format!("husk-lab-{}-{number}", token())));
         let root = lab.rootfs();
-        for directory in
-            ["bin", "etc", "dev", "proc", "sys", "tmp", "work", "mnt/bound", "mnt/overlay", "mnt/layers"]
-        {
+        for directory in [
+            "bin",
+            "etc",
+            "dev",
+            "proc",
+            "sys",
+            "tmp",
+            "work",
+            "mnt/bound",
+            "mnt/mapped",
+            "mnt/implied",
+            "mnt/overlay",
+            "mnt/layers",
+        ] {
             fs::create_dir_all(root.join(directory)).expect("make the rootfs");
         }
         fs::copy(busybox().expect("busybox"), root.join("bin/busybox")).expect("copy busybox");

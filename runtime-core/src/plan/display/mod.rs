@@ -46,7 +46,7 @@ impl Plan {
         let rootfs = text(&self.rootfs.path);
         lines.add(Step::OpenRootfs, "/root/path", format!("the root file system is {rootfs}"));
         for mount in &self.mounts {
-            if let MountSource::Bind { path, recursive } = &mount.source {
+            if let MountSource::Bind { path, recursive, in_rootfs: false } = &mount.source {
                 let all = if *recursive { " and all mounts below it" } else { "" };
                 lines.add(Step::OpenSource, mount.pointer("source"), format!("open {}{all}", text(path)));
             }
@@ -246,8 +246,11 @@ impl MountPlan {
     fn describe(&self) -> String {
         let target = text(&self.target);
         let mut words = match &self.source {
-            MountSource::Bind { path, recursive: false } => format!("{target}: bind {}", text(path)),
-            MountSource::Bind { path, recursive: true } => format!("{target}: bind all of {}", text(path)),
+            MountSource::Bind { path, recursive, in_rootfs } => {
+                let all = if *recursive { "all of " } else { "" };
+                let whose = if *in_rootfs { "the container's " } else { "" };
+                format!("{target}: bind {all}{whose}{}", text(path))
+            }
             MountSource::Filesystem { fstype, source, parameters, copy_up } => {
                 let parameters: Vec<_> = parameters
                     .iter()
@@ -268,6 +271,9 @@ impl MountPlan {
             MountSource::Symlink { text: link } => return format!("{target}: a link to {}", text(link)),
             MountSource::Existing => format!("{target}: change what is mounted"),
         };
+        if let Some(id_map) = &self.id_map {
+            words += &format!(", {id_map}");
+        }
         words += &attributes("", self.attributes);
         words += &attributes("all below ", self.recursive_attributes);
         for flags in &self.propagation {
