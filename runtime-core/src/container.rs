@@ -190,7 +190,9 @@ impl Container {
     /// # Errors
     /// [`ErrorKind::System`] when its cgroup cannot be read.
     pub fn processes(&self) -> Result<Vec<i32>> {
-        let mut pids = Cgroup::open(&self.record()?.cgroup)?.pids()?;
+        let cgroup = Cgroup::open(&self.record()?.cgroup)?;
+        cgroup.required_to("list the processes")?;
+        let mut pids = cgroup.pids()?;
         pids.sort_unstable();
         Ok(pids)
     }

@@ -54,6 +54,10 @@ pub struct Host {
     pub egid: u32,
     /// Whether the caller may mount and make devices: CAP_SYS_ADMIN in the initial user namespace's terms.
     pub privileged: bool,
+    /// Whether the caller has CAP_SYS_ADMIN in the user namespace that it lives in, whichever that is.
+    pub sys_admin: bool,
+    /// Whether the caller may map any ids that it sees: CAP_SETUID and CAP_SETGID, likewise.
+    pub may_map_ids: bool,
     /// Whether the caller already lives in a user namespace other than the initial one.
     pub in_user_namespace: bool,
     /// Whether setgroups(2) works in the caller's user namespace.
@@ -89,17 +93,20 @@ impl Host {
         }
         let own = read("/proc/self/cgroup")?;
         let in_user_namespace = !is_identity_map(&read("/proc/self/uid_map")?);
-        let has_sys_admin = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN)
-            .map_err(|error| {
-                Error::new(ErrorKind::System, format!("cannot read own capabilities: {error}"))
-            })?;
+        let own_capabilities = caps::read(None, caps::CapSet::Effective).map_err(|error| {
+            Error::new(ErrorKind::System, format!("cannot read own capabilities: {error}"))
+        })?;
+        let has = |capability| own_capabilities.contains(&capability);
+        let sys_admin = has(caps::Capability::CAP_SYS_ADMIN);
         Ok(Host {
             kernel,
             cgroups: cgroup_layout(&own)?,
             own_cgroup: own_cgroup(&own, "").unwrap_or("/").to_owned(),
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),
-            privileged: has_sys_admin && !in_user_namespace,
+            privileged: sys_admin && !in_user_namespace,
+            sys_admin,
+            may_map_ids: has(caps::Capability::CAP_SETUID) && has(caps::Capability::CAP_SETGID),
             in_user_namespace,
             setgroups: !in_user_namespace || read("/proc/self/setgroups")?.trim() != "deny",
             apparmor: is_apparmor_enabled(),

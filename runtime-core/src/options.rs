@@ -29,6 +29,13 @@ pub enum Console {
     Socket(PathBuf),
 }
 
+/// Programs that write the maps of a user namespace for those who may not ([`CreateOptions::map_helpers`]).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MapHelpers {
+    pub(crate) newuidmap: Option<PathBuf>,
+    pub(crate) newgidmap: Option<PathBuf>,
+}
+
 /// How to make a container. Built by chaining:
 ///
 /// ```
@@ -46,6 +53,9 @@ pub struct CreateOptions {
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
     pub(crate) systemd_cgroup: bool,
+    pub(crate) no_cgroup: bool,
+    pub(crate) rootless: Option<bool>,
+    pub(crate) map_helpers: MapHelpers,
     pub(crate) trace: Option<PathBuf>,
     #[cfg(feature = "fault-injection")]
     pub(crate) fault: Option<crate::fault::Fault>,
@@ -120,6 +130,30 @@ impl CreateOptions {
     #[must_use]
     pub fn systemd_cgroup(mut self, yes: bool) -> Self {
         self.systemd_cgroup = yes;
+        self
+    }
+
+    /// Make no cgroup. The container's processes stay in the caller's: they cannot be limited, paused, listed or
+    /// measured, and the config may ask for none of that. Device rules are not enforced.
+    #[must_use]
+    pub fn no_cgroup(mut self, yes: bool) -> Self {
+        self.no_cgroup = yes;
+        self
+    }
+
+    /// Whether the container may do without cgroups that the caller has no permission to make, as long as the config
+    /// names no cgroup and sets no limit. By default it may where the caller is not root, or root of a user namespace.
+    #[must_use]
+    pub fn rootless(mut self, yes: bool) -> Self {
+        self.rootless = Some(yes);
+        self
+    }
+
+    /// Where newuidmap(1) and newgidmap(1) are, as far as they are installed. They are asked where the caller has no
+    /// privilege to map the ids that the config wants mapped.
+    #[must_use]
+    pub fn map_helpers(mut self, newuidmap: Option<PathBuf>, newgidmap: Option<PathBuf>) -> Self {
+        self.map_helpers = MapHelpers { newuidmap, newgidmap };
         self
     }
 

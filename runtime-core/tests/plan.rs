@@ -17,6 +17,8 @@ fn host() -> Host {
         euid: 0,
         egid: 0,
         privileged: true,
+        sys_admin: true,
+        may_map_ids: true,
         in_user_namespace: false,
         setgroups: true,
         apparmor: true,

@@ -24,6 +24,7 @@ mod outputs;
 mod pidfd_socket;
 mod process;
 mod robustness;
+mod rootless;
 mod seccomp;
 mod sub_cgroups;
 mod terminal;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         outputs::cases,
         robustness::cases,
         bounded::cases,
+        rootless::cases,
         bad_config::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::user::{FIRST_OF_RANGE, USER};
+
 /// The default configuration of runc 1.1, which every runtime's `spec` command follows.
 pub const DEFAULT: &str = include_str!("default_config.json");
 
@@ -104,6 +106,29 @@ impl Config {
         self.namespace("user")
             .put("/linux/uidMappings", json!([{"containerID": 0, "hostID": base, "size": 1000}]))
             .put("/linux/gidMappings", json!([{"containerID": 0, "hostID": base, "size": 1000}]))
+    }
+
+    /// What `spec --rootless` makes of the default: root inside is the test's user outside, and nothing is asked for
+    /// that a user may not have.
+    pub fn rootless(&mut self) -> &mut Self {
+        let own = json!([{"containerID": 0, "hostID": USER, "size": 1}]);
+        self.namespace("user")
+            .put("/linux/uidMappings", own.clone())
+            .put("/linux/gidMappings", own)
+            .without_namespace("network")
+            .remove("/linux/resources")
+            .without_mount("/sys")
+            .without_mount("/sys/fs/cgroup")
+            .mount("none", "/sys", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"])
+            .mount("cgroup", "cgroup", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]);
+        let terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+        self.without_mount("/dev/pts").mount("devpts", "devpts", "/dev/pts", &terminals)
+    }
+
+    /// Further ids for a rootless config, from a range that the test's user has: 1 inside and so on.
+    pub fn with_ranges(&mut self) -> &mut Self {
+        let further = json!({"containerID": 1, "hostID": FIRST_OF_RANGE, "size": 65536});
+        self.put("/linux/uidMappings/-", further.clone()).put("/linux/gidMappings/-", further)
     }
 
     /// Gives all five sets exactly `names`.

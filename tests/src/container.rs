@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::user::User;
 use crate::{Config, Finished, Invocation, Lab, Outcome, Stop, eventually, traces};
 
 /// A container, made or not.
@@ -27,6 +28,7 @@ pub struct Container<'lab> {
     /// For files of the test; the bundle is inside.
     pub directory: PathBuf,
     lab: &'lab Lab,
+    user: Option<(User, PathBuf)>,
     commands: AtomicU32,
 }
 
@@ -34,7 +36,12 @@ impl<'lab> Container<'lab> {
     pub(crate) fn new(lab: &'lab Lab, id: String, directory: PathBuf) -> Self {
         let (bundle, state_root) = (directory.join("bundle"), directory.join("state"));
         let config = Config::default();
-        Container { id, config, bundle, state_root, directory, lab, commands: AtomicU32::new(0) }
+        Container { id, config, bundle, state_root, directory, lab, user: None, commands: AtomicU32::new(0) }
+    }
+
+    /// From now on every command is this user's, who executes this copy of the runtime.
+    pub(crate) fn belongs_to(&mut self, user: &User, runtime: PathBuf) {
+        self.user = Some((user.clone(), runtime));
     }
 
     /// Another id on the same bundle and the same `--root`.
@@ -61,8 +68,27 @@ impl<'lab> Container<'lab> {
     ) -> Result<Invocation, Stop> {
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
         let output = self.directory.join(format!("command-{number}"));
-        let invocation = Invocation::new(&self.lab.runtime.path, &output)?;
-        Ok(invocation.arg("--root").arg(&self.state_root).args(args))
+        Ok(self.plain(&output)?.arg("--root").arg(&self.state_root).args(args))
+    }
+
+    /// The runtime without `--root`.
+    pub fn runtime_alone<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Invocation, Stop> {
+        let number = self.commands.fetch_add(1, Ordering::Relaxed);
+        Ok(self.plain(&self.directory.join(format!("command-{number}")))?.args(args))
+    }
+
+    fn plain(&self, output: &Path) -> Result<Invocation, Stop> {
+        match &self.user {
+            None => Invocation::new(&self.lab.runtime.path, output),
+            Some((user, runtime)) => {
+                let (program, args) = user.words();
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                Invocation::new(runtime, output)?.wrapped(program, &args)
+            }
+        }
     }
 
     /// `create` with these flags, not started yet; the configuration is written first.

@@ -7,9 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use nix::unistd::{Uid, getpid};
 
+use crate::user::{User, give_away, runtime_for_all};
 use crate::{Container, Runtime, Stop, traces, unprovided};
 
 /// The place where the tests of one run work.
@@ -21,6 +23,8 @@ pub struct Lab {
     pub directory: PathBuf,
     applets: Vec<String>,
     next: AtomicU32,
+    for_all: OnceLock<PathBuf>,
+    copying: Mutex<()>,
 }
 
 impl Lab {
@@ -38,7 +42,14 @@ impl Lab {
         let directory = std::env::temp_dir().join(format!("husk-conformance-{}", getpid()));
         fs::create_dir(&directory)?;
         fs::copy(busybox, directory.join("busybox"))?;
-        Ok(Lab { runtime, directory, applets, next: AtomicU32::new(0) })
+        Ok(Lab {
+            runtime,
+            directory,
+            applets,
+            next: AtomicU32::new(0),
+            for_all: OnceLock::new(),
+            copying: Mutex::new(()),
+        })
     }
 
     /// A new container: its own id, bundle, state directory and default configuration. Nothing runs yet.
@@ -47,6 +58,23 @@ impl Lab {
         let directory = self.directory.join(&id);
         self.root_file_system(&directory.join("bundle/rootfs"))?;
         Ok(Container::new(self, id, directory))
+    }
+
+    /// A container of somebody who is not root: the files are theirs, and so are the commands. The configuration is
+    /// that of `spec --rootless`.
+    pub fn container_of(&self, user: &User) -> Result<Container<'_>, Stop> {
+        let mut container = self.container()?;
+        container.config.rootless();
+        give_away(&container.directory)?;
+        if self.for_all.get().is_none() {
+            let _guard = self.copying.lock();
+            if self.for_all.get().is_none() {
+                let _ = self.for_all.set(runtime_for_all(self)?);
+            }
+        }
+        let runtime = self.for_all.get().cloned().unwrap_or_default();
+        container.belongs_to(user, runtime);
+        Ok(container)
     }
 
     /// A name that nothing else on this machine has, and that is no part of another such name.

@@ -28,6 +28,7 @@ mod runtime;
 pub mod suite;
 pub mod terminal;
 pub mod traces;
+pub mod user;
 
 pub use command::{Finished, Invocation, Running, eventually};
 pub use config::{Config, DEFAULT as DEFAULT_CONFIG};

@@ -29,10 +29,10 @@ pub(crate) struct Global {
     /// Let systemd make the cgroup: /linux/cgroupsPath reads slice:prefix:name
     #[arg(long)]
     pub(crate) systemd_cgroup: bool,
-    /// Who makes cgroups: cgroupfs or systemd [default: cgroupfs]
+    /// Who makes cgroups: cgroupfs, systemd, or disabled: no limits, device rules, ps, pause, events [default: cgroupfs]
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub(crate) cgroup_manager: Option<CgroupManager>,
-    /// Whether to overlook what an unprivileged caller may not do to cgroups: auto or false [default: auto]
+    /// Whether to do without cgroups that may not be made, if no limit needs them: true, false, auto [default: auto]
     #[arg(
         long,
         value_name = "WHEN",
@@ -55,7 +55,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// crun's names. `disabled` is known so that its refusal can name it.
+/// crun's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CgroupManager {
     Cgroupfs,
@@ -66,6 +66,8 @@ pub(crate) enum CgroupManager {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rootless {
     Auto,
+    #[value(aliases = ["1", "t", "T", "TRUE", "True"])]
     True,
+    #[value(aliases = ["0", "f", "F", "FALSE", "False"])]
     False,
 }

@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::report::Failure;
 use crate::{parse, report, root, r#try};
 use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime};
+use std::path::PathBuf;
 
 /// What every command is given.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub(crate) runtime: Runtime,
     pub(crate) log: &'a Log,
     systemd_cgroup: bool,
+    no_cgroup: bool,
+    rootless: Option<bool>,
 }
 
 impl Context<'_> {
@@ -41,7 +44,14 @@ impl Context<'_> {
 
     /// The options that every creation starts from.
     pub(crate) fn create_options(&self) -> CreateOptions {
-        CreateOptions::new().systemd_cgroup(self.systemd_cgroup)
+        let options = CreateOptions::new()
+            .systemd_cgroup(self.systemd_cgroup)
+            .no_cgroup(self.no_cgroup)
+            .map_helpers(in_path("newuidmap"), in_path("newgidmap"));
+        match self.rootless {
+            Some(yes) => options.rootless(yes),
+            None => options,
+        }
     }
 }
 
@@ -51,7 +61,6 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         return version::run();
     }
     let Some(command) = cli.command else { return parse::first_screen() };
-    check(&cli.global)?;
     let name = command.name();
     // For those that need the state directory and a look at the host.
     let context = || context(&cli.global, name, log);
@@ -85,17 +94,6 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
     }
 }
 
-/// Values of global options that are known but not supported.
-fn check(global: &Global) -> Result<(), Failure> {
-    if global.rootless == Rootless::True {
-        return Err(Failure::unsupported("--rootless true").hint("use --rootless auto or false"));
-    }
-    if global.cgroup_manager == Some(CgroupManager::Disabled) {
-        return Err(Failure::unsupported("--cgroup-manager disabled").hint("use cgroupfs or systemd"));
-    }
-    Ok(())
-}
-
 fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>, Failure> {
     let systemd_cgroup = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
     let mut runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
@@ -103,7 +101,22 @@ fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>,
         runtime = runtime.step_timeout(limit);
     }
     log.debug(format_args!("{name}, containers in {}", runtime.root().display()));
-    Ok(Context { runtime, log, systemd_cgroup })
+    let no_cgroup = global.cgroup_manager == Some(CgroupManager::Disabled);
+    let rootless = match global.rootless {
+        Rootless::Auto => None,
+        Rootless::True => Some(true),
+        Rootless::False => Some(false),
+    };
+    Ok(Context { runtime, log, systemd_cgroup, no_cgroup, rootless })
+}
+
+/// A program of this machine, where the caller's `PATH` leads to it. Root needs none of those that are looked for.
+fn in_path(name: &str) -> Option<PathBuf> {
+    if nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
 fn done(result: husk_core::Result<()>) -> Result<u8, Failure> {

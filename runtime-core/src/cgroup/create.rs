@@ -34,15 +34,22 @@ pub(super) fn remove(made: &[PathBuf]) {
     }
 }
 
+/// What to do about a cgroup that may not be made or limited.
+pub(super) const DELEGATE: &str = "without root, limits and a cgroupsPath need a cgroup that is delegated to the caller: \
+     with systemd, call husk by way of systemd-run --user --scope -p Delegate=yes; without, have root give the caller a \
+     cgroup (chown it and the cgroup.procs and cgroup.subtree_control in it) and start the caller there";
+
 fn os(what: String, call: &'static str, errno: Errno) -> Error {
-    let error = Error::os(what, call, errno).at(Step::MakeCgroup);
     match errno {
+        // The first words are runc's.
         Errno::EACCES | Errno::EPERM | Errno::EROFS => {
-            error.with_kind(ErrorKind::PermissionDenied).with_hint(
-                "without root, limits and a cgroupsPath need a cgroup that is delegated to the caller",
-            )
+            let denied = format!("unable to apply cgroup configuration, permission denied: {what}");
+            Error::os(denied, call, errno)
+                .at(Step::MakeCgroup)
+                .with_kind(ErrorKind::PermissionDenied)
+                .with_hint(DELEGATE)
         }
-        _ => error,
+        _ => Error::os(what, call, errno).at(Step::MakeCgroup),
     }
 }
 

@@ -91,7 +91,8 @@ impl CgroupRecord {
     /// Of a cgroup that is going to be made.
     pub(crate) fn planned(plan: &CgroupPlan) -> CgroupRecord {
         let mut record = BTreeMap::new();
-        for planned in &plan.directories {
+        let wanted = if plan.disabled { &[][..] } else { &plan.directories };
+        for planned in wanted {
             if planned.is_v2() {
                 record.insert(String::new(), planned.path.clone());
             }
@@ -109,10 +110,15 @@ impl Cgroup {
         let mut made = create::Made::default();
         let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new() };
         let mut existed = false;
+        if plan.disabled {
+            return Ok(cgroup);
+        }
         for (index, planned) in plan.directories.iter().enumerate() {
             let (directory, new) = match create::make(plan, index, planned, &mut made) {
                 Ok(made) => made,
-                Err(error) if plan.optional && error.kind() == ErrorKind::PermissionDenied => continue,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && plan.can_do_without(planned) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             existed |= !new;
@@ -173,13 +179,37 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Whether the container has a cgroup in that directory of the plan.
+    pub(crate) fn has(&self, plan: &CgroupPlan, index: usize) -> bool {
+        let planned = plan.directories.get(index);
+        planned.is_some_and(|planned| self.directories().any(|directory| directory.path() == planned.path))
+    }
+
+    /// Whether it has one anywhere.
+    pub(crate) fn exists(&self) -> bool {
+        self.directories().next().is_some()
+    }
+
+    /// What only a cgroup makes possible is refused where there is none.
+    pub(crate) fn required_to(&self, what: &str) -> Result<()> {
+        if self.exists() {
+            return Ok(());
+        }
+        let message = format!("cannot {what}: the container has no cgroup (cgroup not exist)");
+        Err(Error::new(ErrorKind::Unsupported, message).with_hint(
+            "it was created with --cgroup-manager disabled, or without root and without a cgroup that is delegated",
+        ))
+    }
+
     /// The directory of a planned write.
     fn planned_directory(&self, plan: &CgroupPlan, write: &CgroupWrite) -> Result<&Directory> {
         let planned = &plan.directories[write.directory];
         self.directories().find(|directory| directory.path() == planned.path).ok_or_else(|| {
             let controller = &write.controller;
             let message = format!("cannot set {controller} limit: container could not join or create cgroup");
-            Error::new(ErrorKind::PermissionDenied, message).at(Step::LimitCgroup)
+            Error::new(ErrorKind::PermissionDenied, format!("{message} ({})", write.pointer))
+                .at(Step::LimitCgroup)
+                .with_hint(create::DELEGATE)
         })
     }
 

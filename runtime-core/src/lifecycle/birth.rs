@@ -5,7 +5,7 @@ use super::file_system::FileSystem;
 use super::id_maps::IdMaps;
 use super::prepare::open_joins;
 use super::request::{Request, internal};
-use crate::cgroup::Birthplace;
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::plan::{NamespaceKind, NamespacePlan, Step};
 use crate::process::entry::{Home, Program};
@@ -36,11 +36,12 @@ pub(super) struct Birth<'a> {
 pub(super) fn give_birth<'a>(
     request: &Request<'a>,
     directory: &StateDirectory,
-    birthplace: &Birthplace,
+    cgroup: &Cgroup,
     recorder: &Recorder,
 ) -> Result<Birth<'a>> {
     let (plan, options) = (request.plan, request.options);
-    let mut files = FileSystem::open(plan, request.runtime.host(), recorder)?;
+    let birthplace = cgroup.birthplace()?;
+    let mut files = FileSystem::open(plan, cgroup, recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
@@ -55,8 +56,9 @@ pub(super) fn give_birth<'a>(
 
     // Everything that the new process holds on to; what is not in this list it closes first of all.
     let needed_fds = {
-        let fds = [files.rootfs.as_fd(), their_channel.as_fd(), gate.start.as_fd()]
+        let fds = [their_channel.as_fd(), gate.start.as_fd()]
             .into_iter()
+            .chain(files.rootfs.as_ref().map(AsFd::as_fd))
             .chain(files.sources.iter().flatten().map(AsFd::as_fd))
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
             .chain(joins.iter().map(|(_, fd)| fd.as_fd()))
@@ -77,9 +79,10 @@ pub(super) fn give_birth<'a>(
         recorder,
         channel: their_channel.as_fd(),
         start: gate.start.as_fd(),
-        rootfs: Some(files.rootfs.as_fd()),
-        sources: &files.sources,
+        rootfs: files.rootfs.as_ref().map(AsFd::as_fd),
+        sources: &mut files.sources,
         mount_data: &files.mount_data,
+        lacking_cgroup: &files.lacking_cgroup,
         seals: &mut files.seals,
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
         joins: if two_stages { &[] } else { &joins },

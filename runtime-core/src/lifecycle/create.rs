@@ -86,7 +86,7 @@ fn assemble(
 
     // After the cgroup, whose directories may be among the bind sources.
     let Birth { newborn, is_joiner, console, pidfd_socket, hooks, id_maps } =
-        give_birth(request, directory, &cgroup.birthplace()?, recorder)?;
+        give_birth(request, directory, cgroup, recorder)?;
     let process = undo.process.insert(newborn);
     Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, &mut undo.owes_poststop)?;
     let terminal = match console {

@@ -209,9 +209,8 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
             ),
             None => "cannot join a namespace".to_owned(),
         },
-        Step::AttachRootfs | Step::OpenRootfs => {
-            format!("cannot attach the rootfs {}", text(&plan.rootfs.path))
-        }
+        Step::OpenRootfs => format!("cannot open the rootfs {:?} (/root/path)", text(&plan.rootfs.path)),
+        Step::AttachRootfs => format!("cannot attach the rootfs {}", text(&plan.rootfs.path)),
         Step::Hostname => "cannot set the host name (/hostname)".to_owned(),
         Step::Domainname => "cannot set the domain name (/domainname)".to_owned(),
         Step::TimeOffsets => "cannot set the clocks' offsets (/linux/timeOffsets)".to_owned(),

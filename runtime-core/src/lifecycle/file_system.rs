@@ -1,9 +1,9 @@
 //! The rootfs and the bind sources of a new container, opened and laid out before the clone.
 
 use super::id_maps::IdMaps;
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Problem, Result};
-use crate::host::Host;
-use crate::plan::{MountSource, NamespaceKind, Plan, Step};
+use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs;
 use crate::sys::{self, Failed};
@@ -14,20 +14,25 @@ use std::os::fd::{AsFd, OwnedFd};
 /// The rootfs, the bind sources and what goes with them.
 #[derive(Debug)]
 pub(super) struct FileSystem {
-    pub(super) rootfs: OwnedFd,
+    /// `None`, and no sources, where the new process has to open them.
+    pub(super) rootfs: Option<OwnedFd>,
     pub(super) sources: Vec<Option<OwnedFd>>,
     pub(super) mount_data: Vec<Option<CString>>,
+    pub(super) lacking_cgroup: Vec<bool>,
     pub(super) seals: Vec<Option<OwnedFd>>,
     pub(super) id_maps: IdMaps,
 }
 
 impl FileSystem {
-    pub(super) fn open(plan: &Plan, host: &Host, recorder: &Recorder) -> Result<FileSystem> {
+    pub(super) fn open(plan: &Plan, cgroup: &Cgroup, recorder: &Recorder) -> Result<FileSystem> {
         recorder.runtime_at(Step::OpenRootfs)?;
-        let rootfs = open_rootfs(plan)?;
+        let inside = plan.rootfs.opened_inside;
+        let rootfs = if inside { None } else { Some(open_rootfs(plan)?) };
         recorder.runtime_at(Step::OpenSource)?;
         let mut sources = Vec::with_capacity(plan.mounts.len());
         let mut id_maps = IdMaps::default();
+        let lacks_cgroup =
+            |mount: &MountPlan| mount.cgroup.is_some_and(|index| !cgroup.has(&plan.cgroup, index));
         for (index, mount) in plan.mounts.iter().enumerate() {
             if let MountSource::Bind { path, in_rootfs: false, .. } = &mount.source
                 && mount.target.as_c_str() == c"/proc"
@@ -35,7 +40,9 @@ impl FileSystem {
                 check_is_proc(mount.item, path)?;
             }
             sources.push(match &mount.source {
-                MountSource::Bind { path, recursive, in_rootfs: false } if host.privileged => {
+                MountSource::Bind { path, recursive, in_rootfs: false }
+                    if !inside && !lacks_cgroup(mount) =>
+                {
                     let copy = rootfs::open_bind(path, *recursive, mount)
                         .map_err(|failed| source_error(mount.item, path, failed))?;
                     id_maps.map(index, copy.as_fd(), plan)?;
@@ -48,6 +55,7 @@ impl FileSystem {
             rootfs,
             sources,
             mount_data: plan.mounts.iter().map(rootfs::legacy_data).collect(),
+            lacking_cgroup: plan.mounts.iter().map(lacks_cgroup).collect(),
             seals: plan.mounts.iter().map(|_| None).collect(),
             id_maps,
         })

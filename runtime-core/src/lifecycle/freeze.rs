@@ -8,7 +8,11 @@ use crate::state::Status;
 pub(crate) fn pause(container: &Container) -> Result<()> {
     let _lock = container.directory().lock()?;
     match container.status()?.0 {
-        Status::Created | Status::Running => Cgroup::open(&container.record()?.cgroup)?.freeze(),
+        Status::Created | Status::Running => {
+            let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+            cgroup.required_to("pause it")?;
+            cgroup.freeze()
+        }
         _ => Err(Error::new(ErrorKind::InvalidState, "container not running")),
     }
 }

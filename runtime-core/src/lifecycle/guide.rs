@@ -4,14 +4,15 @@
 use super::container_hooks::ContainerHooks;
 use super::explain::{Subject, explain, unheard};
 use super::hooks;
-use super::id_maps::{IdMaps, map_text};
-use super::prepare::{write_oom_score, write_proc};
+use super::id_maps::IdMaps;
+use super::prepare::write_oom_score;
 use super::request::Request;
+use super::user_maps::write_maps;
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};
 use crate::patience::Patience;
-use crate::plan::{HookKind, NamespaceKind, NamespacePlan, ProcessPlan, Step};
+use crate::plan::{HookKind, NamespaceKind, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::runtime::Newborn;
 use crate::recorder::Recorder;
@@ -68,7 +69,8 @@ impl Guide<'_> {
         let waits = plan.namespaces.is_new(NamespaceKind::User);
         if waits {
             recorder.runtime_at(Step::WriteMaps)?;
-            write_maps(process.pid, &plan.namespaces, &plan.process)?;
+            let helpers = &self.request.options.map_helpers;
+            write_maps(process.pid, &plan.namespaces, &plan.process, helpers)?;
             recorder.runtime_at(Step::MapMounts)?;
             self.id_maps.map_waiting(process.pid, plan)?;
             recorder.runtime_at(Step::RaiseLimits)?;
@@ -112,16 +114,6 @@ impl Guide<'_> {
         let plan = self.request.plan;
         explain(self.recorder, Subject { plan: Some(plan), process: &plan.process }, ended, oom_killed)
     }
-}
-
-fn write_maps(pid: i32, namespaces: &NamespacePlan, process: &ProcessPlan) -> Result<()> {
-    let write =
-        |name: &str, text: &str, what: &str| write_proc(pid, name, text.as_bytes(), Step::WriteMaps, what);
-    write("uid_map", &map_text(&namespaces.uid_mappings), "map the users (/linux/uidMappings)")?;
-    if !process.user.set_groups {
-        write("setgroups", "deny", "deny setgroups")?;
-    }
-    write("gid_map", &map_text(&namespaces.gid_mappings), "map the groups (/linux/gidMappings)")
 }
 
 /// For a process in a new user namespace, whose own privileges count for nothing on the host.

@@ -18,7 +18,7 @@ pub(crate) fn kill(container: &Container, signal: i32) -> Result<()> {
     let Some(init) = find_init(&record)? else { return Err(not_running()) };
     let cgroup = Cgroup::open(&record.cgroup)?;
     let shares_pids = !record.private_namespaces().any(|kind| kind == NamespaceKind::Pid);
-    if signal == libc::SIGKILL && shares_pids {
+    if signal == libc::SIGKILL && shares_pids && cgroup.exists() {
         // Without a pid namespace the kernel does not end the others with the init.
         return cgroup.kill(signal);
     }
@@ -38,5 +38,11 @@ pub(crate) fn kill(container: &Container, signal: i32) -> Result<()> {
 }
 
 pub(crate) fn kill_all(container: &Container, signal: i32) -> Result<()> {
-    Cgroup::open(&container.record()?.cgroup)?.kill(signal)
+    let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    // Where the others end with the init it is enough to kill that.
+    if signal == libc::SIGKILL && !cgroup.exists() {
+        return kill(container, signal);
+    }
+    cgroup.required_to("signal all its processes")?;
+    cgroup.kill(signal)
 }

@@ -17,6 +17,7 @@ mod request;
 mod start;
 mod undo;
 mod update;
+mod user_maps;
 mod verbs;
 mod watch;
 

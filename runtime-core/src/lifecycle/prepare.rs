@@ -4,7 +4,6 @@ use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::plan::{NamespaceKind, Plan, Step};
 use crate::state::replace_file;
 use crate::sys;
-use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
@@ -83,16 +82,11 @@ pub(super) fn check_preserved(count: u32) -> Result<()> {
 pub(super) fn write_proc(pid: i32, name: &str, bytes: &[u8], step: Step, what: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
     // One write(2): the kernel takes a whole map or none of it.
-    File::options().write(true).open(&path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).map_err(
-        |error| {
-            let denied = error.raw_os_error() == Some(Errno::EPERM as i32);
-            let error = Error::io(format!("cannot {what}"), "write", &error).at(step);
-            if denied && step == Step::WriteMaps {
-                return error.with_hint("without privileges only your own user and group id can be mapped, each as one line of size 1");
-            }
-            error
-        },
-    )
+    File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, bytes))
+        .map_err(|error| Error::io(format!("cannot {what}"), "write", &error).at(step))
 }
 
 /// The pid file of an init or of an executed process, replaced as a whole.

@@ -16,6 +16,7 @@ pub(crate) fn update(container: &Container, given: &LinuxResources) -> Result<()
     let spec = container.spec()?;
     let saved = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    cgroup.required_to("change its limits")?;
     let plan = plan_update(cgroup.places(), given, saved)?;
     let config = changed_config(&container.directory().read_config()?, given)?;
     if let Some(limit) = plan.at_least_usage {

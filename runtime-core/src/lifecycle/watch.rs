@@ -41,13 +41,17 @@ fn alive(container: &Container) -> Result<Alive> {
 
 pub(crate) fn watch(container: &Container) -> Result<Watch> {
     let init = alive(container)?;
-    let oom = Cgroup::open(&container.record()?.cgroup)?.watch_oom()?;
+    let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    cgroup.required_to("watch the container")?;
+    let oom = cgroup.watch_oom()?;
     Ok(Watch { oom, pending: 0, init })
 }
 
 pub(crate) fn stats(container: &Container) -> Result<Stats> {
     alive(container)?;
-    Cgroup::open(&container.record()?.cgroup)?.stats()
+    let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    cgroup.required_to("tell what it uses")?;
+    cgroup.stats()
 }
 
 impl Watch {

@@ -35,7 +35,7 @@ pub(super) fn plan(
             }
         }
         [directory] if directory.is_v2() => {
-            let mut plan = base;
+            let mut plan = MountPlan { cgroup: Some(0), ..base };
             if readonly {
                 plan.attributes.set_readonly(true);
             }
@@ -53,11 +53,11 @@ pub(super) fn plan(
         directories => {
             refuse_parameters(options, place, problems);
             plans.push(tmpfs(&base, readonly));
-            let hierarchies = || directories.iter().filter(|directory| !directory.is_v2());
-            for directory in hierarchies() {
+            let hierarchies = || directories.iter().enumerate().filter(|(_, directory)| !directory.is_v2());
+            for (index, directory) in hierarchies() {
                 let Some(name) = directory.mountpoint.file_name() else { continue };
                 let target = problems.path(place, &target.join(name));
-                let mut plan = MountPlan { target, ..base.clone() };
+                let mut plan = MountPlan { target, cgroup: Some(index), ..base.clone() };
                 plan.source = if own_namespace {
                     plan.attributes = MountAttributes { set: NOSUID | NODEV | NOEXEC, clear: 0 };
                     of_controllers(directory)
@@ -69,7 +69,7 @@ pub(super) fn plan(
                 }
                 plans.push(plan);
             }
-            for directory in hierarchies() {
+            for (_, directory) in hierarchies() {
                 plans.extend(links(&base, target, directory, place, problems));
             }
         }

@@ -30,7 +30,7 @@ pub use crate::step::Step;
 #[cfg(test)]
 pub(crate) use cgroup::plan as plan_cgroup;
 pub(crate) use cgroup::plan_update;
-pub use cgroup::{Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
+pub use cgroup::{Absence, Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
@@ -107,8 +107,14 @@ impl Plan {
         let linux = spec.linux().as_ref().unwrap_or(&no_linux);
         unsupported::check(spec, linux, host, &mut problems);
 
-        let namespaces = namespaces::plan(linux, &mut problems);
-        let rootfs = rootfs::plan(spec, bundle, options.no_pivot, &mut problems);
+        let namespaces = namespaces::plan(linux, host, &mut problems);
+        let rootfs = rootfs::plan(
+            spec,
+            bundle,
+            !host.privileged && namespaces.is_new(NamespaceKind::Mount),
+            options.no_pivot,
+            &mut problems,
+        );
         let cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
         let root = Path::new(OsStr::from_bytes(rootfs.path.to_bytes()));
         let context = MountContext { bundle, rootfs: root, namespaces: &namespaces, cgroup: &cgroup, host };
@@ -229,7 +235,7 @@ pub(crate) fn plan_exec(
 ) -> Result<ProcessPlan> {
     let no_linux = empty_linux();
     let linux = spec.linux().as_ref().unwrap_or(&no_linux);
-    let namespaces = namespaces::plan(linux, &mut Problems::new());
+    let namespaces = namespaces::plan(linux, host, &mut Problems::new());
     let context = ProcessContext {
         host,
         namespaces: &namespaces,

@@ -64,6 +64,9 @@ pub struct MountPlan {
     pub propagation: Vec<u64>,
     /// Read-only, but only once everything is in place, since later steps still create entries in it.
     pub seal_readonly: bool,
+    /// Which of the cgroup plan's directories it shows, if it shows one. Where the container gets none there, a bind
+    /// mount becomes an empty read-only directory, and a file system read-only.
+    pub cgroup: Option<usize>,
 }
 
 /// What the mounts of a config depend on besides themselves.
@@ -118,6 +121,7 @@ fn plan_one(
         recursive_attributes: options.recursive_attributes,
         propagation: options.propagation.clone(),
         seal_readonly: false,
+        cgroup: None,
     };
     if options.remount {
         plans.push(existing(base, &options, place, problems));
@@ -136,7 +140,10 @@ fn plan_one(
                 super::cgroup_mounts::plan(base, &target, mount, &options, context, place, plans, problems)
             }
             "sysfs" if !may_mount_sysfs(context) => plans.push(host_sys(base)),
-            _ => plans.push(filesystem(base, &target, fstype, mount, options, place, problems)),
+            _ => {
+                check_owners(&options, context.namespaces, &place.key("options"), problems);
+                plans.push(filesystem(base, &target, fstype, mount, options, place, problems));
+            }
         }
     }
 }
@@ -297,6 +304,25 @@ fn filesystem(
     let fstype = problems.text(&place.key("type"), fstype);
     plan.source = MountSource::Filesystem { fstype, source, parameters, copy_up: options.copy_up };
     plan
+}
+
+/// The kernel says EINVAL where a user or group that is to own something has no mapping.
+fn check_owners(
+    options: &MountOptions,
+    namespaces: &NamespacePlan,
+    place: &Pointer<'_>,
+    problems: &mut Problems,
+) {
+    for (index, Parameter { key, value }) in &options.parameters {
+        let id = value.as_ref().and_then(|value| value.to_str().ok()?.parse().ok());
+        let (Some(id), Ok(key @ ("uid" | "gid"))) = (id, key.to_str()) else { continue };
+        if !namespaces.is_mapped(key, id) {
+            let message = format!(
+                "cannot specify {key}= with an unmapped id: {id} is not mapped by /linux/{key}Mappings"
+            );
+            problems.add(&place.item(*index), message);
+        }
+    }
 }
 
 /// The kernel makes a sysfs only for one who owns the network namespace that it shows (sysfs(5)).

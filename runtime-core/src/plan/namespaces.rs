@@ -2,6 +2,7 @@
 //! (runtime-spec config-linux.md, "Namespaces" and "User namespace mappings").
 
 use super::problems::{Pointer, Problems};
+use crate::host::Host;
 use crate::spec::{Linux, LinuxIdMapping, LinuxNamespaceType, LinuxTimeOffset};
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -155,7 +156,7 @@ impl From<LinuxNamespaceType> for NamespaceKind {
 }
 
 /// `/linux/namespaces`, `/linux/uidMappings`, `/linux/gidMappings` and `/linux/timeOffsets`.
-pub(super) fn plan(linux: &Linux, problems: &mut Problems) -> NamespacePlan {
+pub(super) fn plan(linux: &Linux, host: &Host, problems: &mut Problems) -> NamespacePlan {
     let mut plan = NamespacePlan::default();
     let at = Pointer::ROOT.key("linux");
     let list = at.key("namespaces");
@@ -186,6 +187,11 @@ pub(super) fn plan(linux: &Linux, problems: &mut Problems) -> NamespacePlan {
         NamespaceKind::Mount => 2,
         _ => 1,
     });
+    if !host.sys_admin && !plan.is_private(NamespaceKind::User) {
+        let message = "rootless containers require user namespaces: without root, namespaces can be made only in a user \
+                       namespace of one's own; add {\"type\":\"user\"} and mappings, as husk spec --rootless does";
+        problems.add(&list, message);
+    }
     plan_mappings(&mut plan, linux, &at, problems);
     if let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty()) {
         plan_time_offsets(&mut plan, offsets, &at.key("timeOffsets"), problems);
@@ -298,6 +304,12 @@ fn plan_time_offsets(
 const CLOCKS: [&str; 2] = ["monotonic", "boottime"];
 
 impl NamespacePlan {
+    /// Whether the container's user namespace has this id, of a `uid` or `gid`. One that is joined may have any.
+    pub(super) fn is_mapped(&self, kind: &str, id: u32) -> bool {
+        let mappings = if kind == "uid" { &self.uid_mappings } else { &self.gid_mappings };
+        mappings.is_empty() || inside_to_outside(mappings, id).is_some()
+    }
+
     /// A problem if the container's user namespace has no such user.
     pub(super) fn check_uid(&self, uid: u32, place: &Pointer<'_>, problems: &mut Problems) {
         self.check(uid, &self.uid_mappings, "uidMappings", place, problems);

@@ -319,7 +319,7 @@ fn plan_user(
 fn maps_only_the_callers_group(context: &ProcessContext<'_>) -> bool {
     let own = |mapping: &super::IdMapping| mapping.outside == context.host.egid && mapping.count == 1;
     context.namespaces.is_new(NamespaceKind::User)
-        && context.host.euid != 0
+        && !context.host.may_map_ids
         && matches!(context.namespaces.gid_mappings.as_slice(), [mapping] if own(mapping))
 }
 

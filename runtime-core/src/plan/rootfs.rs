@@ -19,6 +19,9 @@ pub struct RootfsPlan {
     pub propagation: u64,
     /// `chroot` in place of pivot_root(2) (`--no-pivot`), for a root on the initial ramfs.
     pub no_pivot: bool,
+    /// Who opens it, and the bind sources: the runtime, with its privileges, or, where it has none, the new process,
+    /// as the caller still, but with every capability in its namespaces.
+    pub opened_inside: bool,
 }
 
 /// What is hidden or made read-only after all mounts.
@@ -31,7 +34,13 @@ pub struct MaskPlan {
 }
 
 /// The rootfs, from `/root` and `/linux/rootfsPropagation`.
-pub(super) fn plan(spec: &spec::Spec, bundle: &Path, no_pivot: bool, problems: &mut Problems) -> RootfsPlan {
+pub(super) fn plan(
+    spec: &spec::Spec,
+    bundle: &Path,
+    opened_inside: bool,
+    no_pivot: bool,
+    problems: &mut Problems,
+) -> RootfsPlan {
     let place = Pointer::ROOT.key("root");
     let (path, readonly) = match spec.root() {
         Some(root) if !root.path().as_os_str().is_empty() => {
@@ -71,7 +80,7 @@ pub(super) fn plan(spec: &spec::Spec, bundle: &Path, no_pivot: bool, problems: &
             0
         }
     };
-    RootfsPlan { path, readonly, propagation, no_pivot }
+    RootfsPlan { path, readonly, propagation, no_pivot, opened_inside }
 }
 
 /// `/linux/maskedPaths` and `/linux/readonlyPaths`.

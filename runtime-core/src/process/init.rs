@@ -10,7 +10,7 @@ use super::entry::{self, Program};
 use crate::credentials::{self, execution, limits};
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
-use crate::rootfs::{self, Mask, Mounter, resolve};
+use crate::rootfs::{self, Mask, Mounter, Prepared, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
@@ -28,12 +28,15 @@ pub(crate) struct Init<'a> {
     pub(crate) channel: BorrowedFd<'a>,
     /// Its end of the start gate.
     pub(crate) start: BorrowedFd<'a>,
-    /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own.
+    /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own; `None` where
+    /// the runtime has no privilege to open it.
     pub(crate) rootfs: Option<BorrowedFd<'a>>,
-    /// One for each mount of the plan: the bind sources that the runtime has opened.
-    pub(crate) sources: &'a [Option<OwnedFd>],
+    /// One for each mount of the plan: the bind sources that the runtime has opened, or room for them.
+    pub(crate) sources: &'a mut [Option<OwnedFd>],
     /// One for each mount of the plan: its parameters as text where mount(2) has to be used.
     pub(crate) mount_data: &'a [Option<CString>],
+    /// One for each mount of the plan: it would show a cgroup that the container does not have.
+    pub(crate) lacking_cgroup: &'a [bool],
     /// Room for what is to be made read-only at the end, one for each mount.
     pub(crate) seals: &'a mut [Option<OwnedFd>],
     /// `cgroup.procs` of each v1 hierarchy.
@@ -84,6 +87,11 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
         recorder.at(Step::WaitForRuntime)?;
         wait_for_go(init.channel)?;
     }
+    let opened = match init.rootfs {
+        Some(_) => None,
+        None => Some(open_files(init)?),
+    };
+    let rootfs = opened.as_ref().map(AsFd::as_fd).or(init.rootfs);
     if plan.namespaces.is_private(NamespaceKind::User) {
         recorder.at(Step::BecomeRoot)?;
         become_root(plan)?;
@@ -96,7 +104,7 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     let proc = open_proc(init)?;
     set_sysctls(init, proc.as_ref().map(AsFd::as_fd))?;
     let mut terminal = None;
-    if let Some(rootfs) = init.rootfs {
+    if let Some(rootfs) = rootfs {
         if plan.namespaces.is_new(NamespaceKind::Mount) {
             terminal = build_rootfs(init, rootfs, proc.as_ref().map(AsFd::as_fd))?;
         } else {
@@ -109,7 +117,7 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
 
     // Where: the container's own file system. What is left is to become its user.
     entry::connect_stdio(&init.program, terminal.as_ref().map(AsFd::as_fd), recorder)?;
-    drop((terminal, proc));
+    drop((terminal, proc, opened));
     // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
     close_foreign_fds(init.late_fds)?;
     let index = entry::prepare(&mut init.program, recorder)?;
@@ -139,6 +147,23 @@ fn join_namespaces(init: &Init<'_>) -> Result<()> {
         sys::setns(fd.as_fd(), kind.clone_flag())?;
     }
     Ok(())
+}
+
+/// What the runtime has no privilege to open. The process is the caller still, who may have rights to files that root of
+/// the user namespace has not, and it has every capability in its namespaces.
+fn open_files(init: &mut Init<'_>) -> Result<OwnedFd> {
+    init.recorder.at(Step::OpenRootfs)?;
+    let rootfs = rootfs::open_rootfs(&init.plan.rootfs.path)?;
+    let rooms = init.sources.iter_mut().zip(init.lacking_cgroup);
+    for (plan, (room, lacks_cgroup)) in init.plan.mounts.iter().zip(rooms) {
+        if let MountSource::Bind { path, recursive, in_rootfs: false } = &plan.source
+            && !lacks_cgroup
+        {
+            init.recorder.at_item(Step::OpenSource, plan.item)?;
+            *room = Some(rootfs::open_bind(path, *recursive, plan)?);
+        }
+    }
+    Ok(rootfs)
 }
 
 fn become_root(plan: &Plan) -> Result<()> {
@@ -262,12 +287,14 @@ fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
 
 fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut mounter = Mounter { root, proc };
-    let rows = init.plan.mounts.iter().zip(init.sources).zip(init.mount_data).zip(init.seals.iter_mut());
-    for (index, (((plan, source), data), seal)) in (0..).zip(rows) {
+    let prepared = init.sources.iter().zip(init.mount_data).zip(init.lacking_cgroup);
+    let rows = init.plan.mounts.iter().zip(prepared).zip(init.seals.iter_mut());
+    for (index, ((plan, ((source, data), lacks_cgroup)), seal)) in (0..).zip(rows) {
         init.recorder.at_item(Step::Mount, plan.item)?;
         let inside = open_inside(init.channel, root, index, plan)?;
         let source = inside.as_ref().or(source.as_ref()).map(AsFd::as_fd);
-        *seal = mounter.mount(plan, source, data.as_deref())?;
+        let prepared = Prepared { source, data: data.as_deref(), lacks_cgroup: *lacks_cgroup };
+        *seal = mounter.mount(plan, prepared)?;
         mounter.forget_proc_if_used(plan);
     }
     Ok(())

@@ -47,14 +47,7 @@ impl Mask {
             let copy = sys::open_tree(empty.as_fd(), c"", false)?;
             return sys::move_mount(copy.as_fd(), target);
         }
-        let fs = sys::fsopen(c"tmpfs")?;
-        sys::fsconfig_set(fs.as_fd(), c"nr_inodes", Some(c"1"))?;
-        sys::fsconfig_create(fs.as_fd())?;
-        let attributes = libc::MOUNT_ATTR_RDONLY
-            | libc::MOUNT_ATTR_NOSUID
-            | libc::MOUNT_ATTR_NODEV
-            | libc::MOUNT_ATTR_NOEXEC;
-        let empty = sys::fsmount(fs.as_fd(), attributes)?;
+        let empty = empty_directory()?;
         sys::move_mount(empty.as_fd(), target)?;
         self.empty = Some(empty);
         Ok(())
@@ -69,6 +62,16 @@ impl Mask {
         self.null = Some(null);
         sys::move_mount(copy.as_fd(), target)
     }
+}
+
+/// A file system with one directory that nobody can put anything into.
+pub(super) fn empty_directory() -> Result<OwnedFd> {
+    let fs = sys::fsopen(c"tmpfs")?;
+    sys::fsconfig_set(fs.as_fd(), c"nr_inodes", Some(c"1"))?;
+    sys::fsconfig_create(fs.as_fd())?;
+    let attributes =
+        libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    sys::fsmount(fs.as_fd(), attributes)
 }
 
 /// The null device of the host: before the pivot this process's `/` is still its copy of the host's.

@@ -14,7 +14,7 @@ mod source;
 
 pub(crate) use device::{cover_target, make_device, make_link};
 pub(crate) use mask::{Mask, make_readonly};
-pub(crate) use mount::{Mounter, legacy_data};
+pub(crate) use mount::{Mounter, Prepared, legacy_data};
 pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
 
 pub(crate) use source::{open_bind, open_inside, open_rootfs};

@@ -1,8 +1,9 @@
 //! One step of filling the rootfs: make or take a mount, find its target, attach.
 
 use super::copy_up::copy_up;
+use super::mask::empty_directory;
 use super::resolve::{self, Make};
-use super::source::{open_bind, propagate, set_attributes};
+use super::source::{propagate, set_attributes};
 use crate::plan::{MountPlan, MountSource, Parameter};
 use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
@@ -19,6 +20,17 @@ pub(crate) struct Mounter<'a> {
     pub(crate) root: BorrowedFd<'a>,
     /// Our procfs, as long as it lies nowhere: the first plain `proc` mount is it.
     pub(crate) proc: Option<BorrowedFd<'a>>,
+}
+
+/// What is there for one mount before it is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    /// The bind source, opened.
+    pub(crate) source: Option<BorrowedFd<'a>>,
+    /// The parameters, if mount(2) has to be used.
+    pub(crate) data: Option<&'a CStr>,
+    /// It would show a cgroup, and the container has none.
+    pub(crate) lacks_cgroup: bool,
 }
 
 /// The parameters as one string for mount(2), for those that fsconfig(2) cannot take. Made before the clone.
@@ -54,23 +66,19 @@ impl Mounter<'_> {
         }
     }
 
-    /// Carries out one step. `source` is the bind source if the runtime has opened it, `data` the parameters if
-    /// mount(2) has to be used. What has to be made read-only at the end comes back.
-    pub(crate) fn mount(
-        &self,
-        plan: &MountPlan,
-        source: Option<BorrowedFd<'_>>,
-        data: Option<&CStr>,
-    ) -> Result<Option<OwnedFd>> {
+    /// Carries out one step. What has to be made read-only at the end comes back.
+    pub(crate) fn mount(&self, plan: &MountPlan, prepared: Prepared<'_>) -> Result<Option<OwnedFd>> {
         match &plan.source {
-            MountSource::Bind { path, recursive, .. } => {
-                let own;
-                let mount = match source {
+            MountSource::Bind { .. } => {
+                let nothing;
+                let mount = match prepared.source {
                     Some(source) => source,
-                    None => {
-                        own = open_bind(path, *recursive, plan)?;
-                        own.as_fd()
+                    // Not the cgroup of the caller, whose processes it would hand to the container (CVE-2023-25809).
+                    None if prepared.lacks_cgroup => {
+                        nothing = empty_directory()?;
+                        nothing.as_fd()
                     }
+                    None => return Err(Failed::new(Call::OpenTree, Errno::EBADF)),
                 };
                 let is_directory = sys::fstat(mount)?.is_dir();
                 let make = if is_directory { Make::Directory } else { Make::File };
@@ -82,9 +90,13 @@ impl Mounter<'_> {
                 sys::move_mount(mount, target.as_fd())?;
                 Ok(None)
             }
-            MountSource::Filesystem { fstype, source, parameters, copy_up } => match data {
+            MountSource::Filesystem { fstype, source, parameters, copy_up } => match prepared.data {
                 Some(data) => self.mount_legacy(plan, fstype, source, data),
-                None => self.mount_filesystem(plan, fstype, source, parameters, *copy_up),
+                None => {
+                    let set = if prepared.lacks_cgroup { sys::MOUNT_ATTR_RDONLY } else { 0 };
+                    let set = plan.attributes.set | set;
+                    self.mount_filesystem(plan, fstype, source, parameters, set, *copy_up)
+                }
             },
             MountSource::Symlink { text } => {
                 let (parent, name) = resolve::parent_and_name(self.root, &plan.target)?;
@@ -110,6 +122,7 @@ impl Mounter<'_> {
         fstype: &CStr,
         source: &CStr,
         parameters: &[Parameter],
+        set: u64,
         copy: bool,
     ) -> Result<Option<OwnedFd>> {
         let own;
@@ -128,7 +141,7 @@ impl Mounter<'_> {
                     sys::fsconfig_set(fs.as_fd(), &parameter.key, parameter.value.as_deref())?;
                 }
                 sys::fsconfig_create(fs.as_fd())?;
-                own = sys::fsmount(fs.as_fd(), plan.attributes.set)?;
+                own = sys::fsmount(fs.as_fd(), set)?;
                 own.as_fd()
             }
         };

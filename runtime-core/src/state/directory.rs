@@ -38,11 +38,13 @@ impl StateDirectory {
     /// Makes the directory, and with it claims the id: of two that try, one wins.
     pub(crate) fn claim(root: &Path, id: &ContainerId) -> Result<StateDirectory> {
         let cannot = |error: &io::Error| {
-            Error::io(
-                format!("cannot create the state directory of {id} in {}", root.display()),
-                "mkdir",
-                error,
-            )
+            let what = format!("cannot create the state directory of {id} in {}", root.display());
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let error = Error::io(what, "mkdir", error);
+            match denied {
+                true => error.with_hint("name a directory of your own: --root DIR, or XDG_RUNTIME_DIR"),
+                false => error,
+            }
         };
         DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(|error| cannot(&error))?;
         let path = root.join(id.as_str());

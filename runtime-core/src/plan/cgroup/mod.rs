@@ -37,9 +37,23 @@ pub struct CgroupPlan {
     /// Device rules for the v2 directory, the later ones win; under v1 they are among `writes`. `None`: no rules,
     /// because v1 has them or because the caller lacks the privilege (who then cannot make devices either).
     pub device_rules: Option<Vec<DeviceRule>>,
-    /// The caller has no privilege, and the config asks for no limit and no path: where the directory may not be
-    /// made, the container stays in the caller's cgroup.
-    pub optional: bool,
+    /// Where a directory may not be made, the container stays in the caller's cgroup, unless it has limits there.
+    pub optional: Absence,
+    /// None of the directories is made: the container stays in the caller's cgroups.
+    pub disabled: bool,
+}
+
+/// Which directories a container may do without, because the caller has no permission to make them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Absence {
+    /// None.
+    #[default]
+    Never,
+    /// The config names a cgroup, which has to be made. Beside v1 hierarchies the one of v2 has no controllers, and is
+    /// mostly not among what a user is given.
+    WithoutControllers,
+    /// Any: no cgroup is asked for by name.
+    Any,
 }
 
 /// A directory in one hierarchy.
@@ -51,6 +65,17 @@ pub struct CgroupDirectory {
     pub mountpoint: PathBuf,
     /// The container's directory, absolute, below the mount point.
     pub path: PathBuf,
+}
+
+impl CgroupPlan {
+    /// Whether the container can go without this directory where it may not be made.
+    pub(crate) fn can_do_without(&self, directory: &CgroupDirectory) -> bool {
+        match self.optional {
+            Absence::Never => false,
+            Absence::WithoutControllers => directory.is_v2() && self.directories.len() > 1,
+            Absence::Any => true,
+        }
+    }
 }
 
 impl CgroupDirectory {
@@ -124,10 +149,17 @@ pub(crate) fn plan(
             v1::resources(resources, &mut writer);
         }
     }
-    plan.optional = !host.privileged && asked.is_none() && writer.writes.is_empty();
+    plan.optional = match (ignores_permissions(host, options), asked) {
+        (false, _) => Absence::Never,
+        (true, Some(_)) => Absence::WithoutControllers,
+        (true, None) => Absence::Any,
+    };
     // Without privilege nobody makes a device node or opens one that the caller may not open: no rules are needed,
     // and loading them would be refused.
-    if host.privileged {
+    if options.no_cgroup {
+        plan.disabled = true;
+        refuse_all(asked, &mut writer);
+    } else if host.privileged {
         let rules = device_rules::collect(linux, writer.problems);
         if unified {
             plan.device_rules = Some(rules);
@@ -145,6 +177,26 @@ pub(crate) fn plan(
     }
     plan.writes = writer.writes;
     plan
+}
+
+/// Without root a cgroup is welcome, not needed; so it is where somebody is root of a user namespace, who cannot know
+/// what the cgroups outside allow. As runc decides it.
+fn ignores_permissions(host: &Host, options: &CreateOptions) -> bool {
+    options.rootless.unwrap_or(host.euid != 0 || host.in_user_namespace)
+}
+
+/// Where no cgroup is made, nothing can be limited.
+fn refuse_all(asked: Option<&Path>, writer: &mut Writer<'_>) {
+    const WHY: &str =
+        "cannot be obeyed without a cgroup, and the caller wants none (--cgroup-manager disabled)";
+    if asked.is_some() {
+        writer.refuse("/linux/cgroupsPath", WHY);
+    }
+    let mut pointers: Vec<String> = writer.writes.drain(..).map(|write| write.pointer).collect();
+    pointers.dedup();
+    for pointer in pointers {
+        writer.refuse(&pointer, WHY);
+    }
 }
 
 /// Where the container's directory lies in each hierarchy.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{Absent, CgroupPlan, plan, plan_update};
+use super::{Absence, Absent, CgroupPlan, plan, plan_update};
 use crate::error::Problem;
 use crate::host::{CgroupLayout, Hierarchy, Host};
 use crate::options::CreateOptions;
@@ -19,6 +19,8 @@ fn host(cgroups: CgroupLayout, own_cgroup: &str) -> Host {
         euid: 0,
         egid: 0,
         privileged: true,
+        sys_admin: true,
+        may_map_ids: true,
         in_user_namespace: false,
         setgroups: true,
         apparmor: false,
@@ -417,18 +419,48 @@ fn paths() {
 #[test]
 fn without_privilege_a_cgroup_is_optional_unless_it_was_asked_for() {
     let mut host = v2();
-    host.privileged = false;
+    (host.privileged, host.euid) = (false, 1000);
     let optional = |linux: Value| {
         let (plan, problems) = plan_linux(&host, linux);
         assert_eq!(problems, []);
         assert_eq!(plan.device_rules, None);
         plan.optional
     };
-    assert!(optional(json!({})));
-    assert!(optional(json!({ "resources": { "devices": [{ "allow": false, "access": "rwm" }] } })));
-    assert!(!optional(json!({ "cgroupsPath": "/a" })));
-    assert!(!optional(json!({ "resources": { "pids": { "limit": 5 } } })));
-    assert!(!plan_linux(&v2(), json!({})).0.optional);
+    assert_eq!(optional(json!({})), Absence::Any);
+    let devices = json!({ "resources": { "devices": [{ "allow": false, "access": "rwm" }] } });
+    assert_eq!(optional(devices), Absence::Any);
+    // A limit fails where its own directory could not be made.
+    assert_eq!(optional(json!({ "resources": { "pids": { "limit": 5 } } })), Absence::Any);
+    assert_eq!(optional(json!({ "cgroupsPath": "/a" })), Absence::WithoutControllers);
+    assert_eq!(plan_linux(&v2(), json!({})).0.optional, Absence::Never);
+}
+
+#[test]
+fn what_may_be_missing_is_up_to_the_caller_too() {
+    let optional = |host: &Host, options: CreateOptions| {
+        plan(None, &"web-1".parse().unwrap(), host, &options, &mut Vec::new()).optional
+    };
+    let user = Host { privileged: false, euid: 1000, ..v2() };
+    let nested = Host { privileged: false, in_user_namespace: true, ..v2() };
+    assert_eq!(optional(&user, CreateOptions::new().rootless(false)), Absence::Never);
+    assert_eq!(optional(&nested, CreateOptions::new()), Absence::Any);
+    assert_eq!(optional(&v2(), CreateOptions::new().rootless(true)), Absence::Any);
+}
+
+#[test]
+fn without_a_cgroup_nothing_can_be_limited() {
+    let mut problems = Vec::new();
+    let linux = json!({ "cgroupsPath": "/a", "resources": { "memory": { "limit": 1 << 20 }, "pids": { "limit": 5 } } });
+    let linux: spec::Linux = serde_json::from_value(linux).unwrap();
+    let options = CreateOptions::new().no_cgroup(true);
+    let plan = plan(Some(&linux), &"web-1".parse().unwrap(), &v2(), &options, &mut problems);
+    let pointers: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    let resources = "/linux/resources";
+    assert_eq!(
+        pointers,
+        ["/linux/cgroupsPath", &format!("{resources}/pids/limit"), &format!("{resources}/memory/limit")]
+    );
+    assert!(plan.disabled && plan.device_rules.is_none());
 }
 
 #[test]

@@ -44,14 +44,19 @@ impl Plan {
 
     fn before_the_clone(&self, lines: &mut Lines) {
         let rootfs = text(&self.rootfs.path);
-        lines.add(Step::OpenRootfs, "/root/path", format!("the root file system is {rootfs}"));
+        let opening = if self.rootfs.opened_inside { Step::WaitForRuntime } else { Step::OpenRootfs };
+        let text_of_rootfs = format!("the root file system is {rootfs}");
+        lines.add_at(opening, Step::OpenRootfs, "/root/path", text_of_rootfs);
+        let opening = if self.rootfs.opened_inside { opening } else { Step::OpenSource };
         for mount in &self.mounts {
             if let MountSource::Bind { path, recursive, in_rootfs: false } = &mount.source {
                 let all = if *recursive { " and all mounts below it" } else { "" };
-                lines.add(Step::OpenSource, mount.pointer("source"), format!("open {}{all}", text(path)));
+                let text = format!("open {}{all}", text(path));
+                lines.add_at(opening, Step::OpenSource, mount.pointer("source"), text);
             }
         }
-        for directory in &self.cgroup.directories {
+        let directories = if self.cgroup.disabled { &[][..] } else { &self.cgroup.directories };
+        for directory in directories {
             let path = directory.path.display();
             let controllers =
                 if directory.is_v2() { "cgroup v2".to_owned() } else { directory.controllers.join(",") };
