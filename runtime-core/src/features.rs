@@ -37,7 +37,7 @@ pub fn features(host: &Host) -> Value {
             "intelRdt": { "enabled": false },
             "memoryPolicy": { "modes": memory_modes, "flags": memory_flags },
             "mountExtensions": { "idmap": { "enabled": host.privileged } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": annotations,
         "potentiallyUnsafeConfigAnnotations": annotations::UNSAFE,

@@ -128,6 +128,7 @@ mod features;
 mod host;
 mod id;
 mod lifecycle;
+mod network;
 mod options;
 mod own_binary;
 mod patience;

@@ -47,6 +47,8 @@ steps! {
     MapMounts,
     /// Write `oom_score_adj`.
     OomScore,
+    /// Move a network device into the container.
+    NetDevice,
     /// Run the prestart and createRuntime hooks.
     RuntimeHook,
     // The new process: where it lives.

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "rootfs",
     "stdio",
     "socket",
+    "network",
     "cgroup",
     "start_gate",
     "patience",

@@ -59,13 +59,14 @@ fn outcome(config: &str, host: &Host) -> String {
     stable(&text.replace(directory.to_str().expect("a UTF-8 path"), "/bundle"))
 }
 
-/// Without the length of the filter, which is up to the version of libseccomp.
+/// Without the length of the filter, which is up to the version of libseccomp, and without NULs, for which tools take a
+/// file to be no text.
 fn stable(text: &str) -> String {
     let lines = text.lines().map(|line| match line.split_once("system call filter: ") {
         Some((before, _)) => format!("{before}system call filter\n"),
         None => format!("{line}\n"),
     });
-    lines.collect()
+    lines.collect::<String>().replace('\0', "\\0")
 }
 
 /// Compares with the expected text, or replaces it.

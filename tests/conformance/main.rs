@@ -20,6 +20,7 @@ mod keyrings;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod outputs;
 mod pidfd_socket;
 mod process;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         terminal::cases,
         pidfd_socket::cases,
         namespaces::cases,
+        net_devices::cases,
         mounts::cases,
         id_mapped::cases,
         confinement::cases,

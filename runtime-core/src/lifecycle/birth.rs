@@ -88,7 +88,7 @@ pub(super) fn give_birth<'a>(
         joins: if two_stages { &[] } else { &joins },
         host_proc: host_proc.as_ref().map(AsFd::as_fd),
         wait_for_hooks: plan.hooks.run_before_pivot() || !plan.hooks.create_container.is_empty(),
-        wait_for_runtime: plan.namespaces.is_new(NamespaceKind::User),
+        wait_for_runtime: super::guide::is_waited_for(plan),
         console_socket: console.as_ref().map(|console| console.child.as_fd()),
         create_container_hooks: &child_hooks.create_container,
         start_container_hooks: &child_hooks.start_container,

@@ -3,7 +3,7 @@
 //! The sequence stands in [`assemble`]; what has been made when it fails is taken away again by [`Undo`].
 
 use super::birth::{Birth, give_birth};
-use super::guide::Guide;
+use super::guide::{Guide, Owed};
 use super::prepare::{check_preserved, write_pid_file};
 use super::request::Request;
 use super::undo::Undo;
@@ -36,7 +36,8 @@ pub(crate) fn create(
     let request = Request { runtime, id, bundle, options, plan: &plan, annotations };
 
     let directory = StateDirectory::claim(runtime.root(), id)?;
-    let mut undo = Undo { directory: &directory, cgroup: None, process: None, owes_poststop: None };
+    let mut undo =
+        Undo { directory: &directory, cgroup: None, process: None, crossing: None, owes_poststop: None };
     let built = directory.lock().and_then(|lock| {
         let init = build(&request, &directory, &mut undo)?;
         drop(lock);
@@ -88,7 +89,8 @@ fn assemble(
     let Birth { newborn, is_joiner, console, pidfd_socket, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
     let process = undo.process.insert(newborn);
-    Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, &mut undo.owes_poststop)?;
+    let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
+    Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, owed)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,

@@ -11,14 +11,29 @@ use super::user_maps::write_maps;
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};
+use crate::network::Crossing;
 use crate::patience::Patience;
-use crate::plan::{HookKind, NamespaceKind, ProcessPlan, Step};
+use crate::plan::{HookKind, NamespaceKind, Plan, ProcessPlan, Step};
 use crate::process::channel::{Word, say};
 use crate::process::runtime::Newborn;
 use crate::recorder::Recorder;
 use crate::state::Status;
 use crate::sys;
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// What has to be done should the creation fail later: each is set before there is a need for it.
+pub(super) struct Owed<'a> {
+    pub(super) poststop: &'a mut Option<Vec<u8>>,
+    pub(super) crossing: &'a mut Option<Crossing>,
+}
+
+/// Whether the runtime has work to do, once there is a process, before that goes on.
+pub(super) fn is_waited_for(plan: &Plan) -> bool {
+    plan.namespaces.is_new(NamespaceKind::User) || !plan.net_devices.is_empty()
+}
 
 /// Who guides a new process until it is ready.
 pub(super) struct Guide<'a> {
@@ -30,13 +45,8 @@ pub(super) struct Guide<'a> {
 }
 
 impl Guide<'_> {
-    /// Returns when the process waits at the start gate. `owes_poststop` is set before the first hook runs.
-    pub(super) fn run(
-        mut self,
-        process: &mut Newborn,
-        is_joiner: bool,
-        owes_poststop: &mut Option<Vec<u8>>,
-    ) -> Result<()> {
+    /// Returns when the process waits at the start gate.
+    pub(super) fn run(mut self, process: &mut Newborn, is_joiner: bool, owed: Owed<'_>) -> Result<()> {
         let mut patience = Patience::new(self.recorder, Some(self.request.runtime.shared().step_timeout()));
         let plan = self.request.plan;
         let subject = Subject { plan: Some(plan), process: &plan.process };
@@ -46,12 +56,12 @@ impl Guide<'_> {
         }
         let state = |status| self.request.state(status, process.pid);
         self.hooks.tell(&state(Status::Creating), &state(Status::Created))?;
-        self.do_what_it_may_not(process)?;
+        self.do_what_it_may_not(process, owed.crossing)?;
         loop {
             match process.next_word(&mut patience).map_err(silent)? {
                 Some(Word::Ready) => return Ok(()),
                 Some(Word::MountsDone) => {
-                    *owes_poststop = Some(self.request.state(Status::Stopped, process.pid));
+                    *owed.poststop = Some(self.request.state(Status::Stopped, process.pid));
                     self.run_hooks(process)?;
                 }
                 Some(Word::MapIds(index)) => self.map_ids(process, index)?,
@@ -63,11 +73,10 @@ impl Guide<'_> {
         }
     }
 
-    /// Ids, limits and the out-of-memory score are the host's to give.
-    fn do_what_it_may_not(&mut self, process: &Newborn) -> Result<()> {
+    /// Ids, limits, the out-of-memory score and network devices are the host's to give.
+    fn do_what_it_may_not(&mut self, process: &Newborn, crossing: &mut Option<Crossing>) -> Result<()> {
         let (plan, recorder) = (self.request.plan, self.recorder);
-        let waits = plan.namespaces.is_new(NamespaceKind::User);
-        if waits {
+        if plan.namespaces.is_new(NamespaceKind::User) {
             recorder.runtime_at(Step::WriteMaps)?;
             let helpers = &self.request.options.map_helpers;
             write_maps(process.pid, &plan.namespaces, &plan.process, helpers)?;
@@ -80,7 +89,10 @@ impl Guide<'_> {
             recorder.runtime_at(Step::OomScore)?;
             write_oom_score(process.pid, adjustment)?;
         }
-        if waits {
+        if !plan.net_devices.is_empty() {
+            self.move_devices(process, crossing)?;
+        }
+        if is_waited_for(plan) {
             // Should it have died, the next word that is awaited says so, and why.
             let _ = say(process.channel.as_fd(), Word::Go);
         }
@@ -95,6 +107,20 @@ impl Guide<'_> {
         }
         let _ = say(process.channel.as_fd(), Word::Go);
         Ok(())
+    }
+
+    /// Before its mounts, so that a new sysfs and the kernel parameters know the devices.
+    fn move_devices(&self, process: &Newborn, crossing: &mut Option<Crossing>) -> Result<()> {
+        let plan = self.request.plan;
+        self.recorder.runtime_at(Step::NetDevice)?;
+        let joined = plan.namespaces.joined.iter().find(|join| join.kind == NamespaceKind::Network);
+        // It may be about to enter one that exists, so that its own would be the wrong one.
+        let namespace = match joined {
+            Some(join) => PathBuf::from(OsStr::from_bytes(join.path.to_bytes())),
+            None => PathBuf::from(format!("/proc/{}/ns/net", process.pid)),
+        };
+        let crossing = crossing.insert(Crossing::open(&namespace)?);
+        plan.net_devices.iter().try_for_each(|device| crossing.carry(device))
     }
 
     /// Everything is mounted and nothing pivoted: the hooks of the runtime see the container's files and the host's.

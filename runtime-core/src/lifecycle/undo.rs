@@ -2,6 +2,7 @@
 
 use super::hooks;
 use crate::cgroup::Cgroup;
+use crate::network::Crossing;
 use crate::plan::{HookKind, Plan};
 use crate::process::runtime::Newborn;
 use crate::state::StateDirectory;
@@ -13,6 +14,8 @@ pub(super) struct Undo<'a> {
     pub(super) directory: &'a StateDirectory,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Newborn>,
+    /// Set once a network device may have moved in.
+    pub(super) crossing: Option<Crossing>,
     /// Set once a hook of the runtime may have run: the last hooks are owed then, with this state on their stdin.
     pub(super) owes_poststop: Option<Vec<u8>>,
 }
@@ -21,6 +24,10 @@ impl Undo<'_> {
     /// Takes it all away, latest first. The failure that led here is what the caller hears about; what fails now
     /// cannot be helped, and `delete --force` tries again.
     pub(super) fn run(self, plan: &Plan, bundle: &Path) {
+        // With the last process its network namespace would end, and most devices in it.
+        if let Some(crossing) = self.crossing {
+            crossing.undo();
+        }
         let ended = self.process.is_none_or(|process| process.abandon());
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup.kill(libc::SIGKILL);

@@ -19,6 +19,7 @@ mod mount_namespace;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 pub(crate) mod problems;
 mod process;
 mod rlimits;
@@ -40,6 +41,7 @@ pub use memory_policy::MemoryPolicyPlan;
 pub use mount_options::{MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
+pub use net_devices::NetDevicePlan;
 pub use process::{CapabilityPlan, ProcessPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan};
 pub(crate) use process::{ProcessContext, plan_process};
 pub use rlimits::RlimitPlan;
@@ -72,6 +74,8 @@ pub struct Plan {
     pub masks: MaskPlan,
     /// Kernel parameters.
     pub sysctls: Vec<SysctlPlan>,
+    /// Network devices of the host that move into it.
+    pub net_devices: Vec<NetDevicePlan>,
     /// The host name, when the config gives one.
     pub hostname: Option<CString>,
     /// The NIS domain name, when the config gives one.
@@ -128,6 +132,7 @@ impl Plan {
             Some(sysctls) => settings::plan_sysctls(sysctls, &namespaces, &mut problems),
             None => Vec::new(),
         };
+        let net_devices = net_devices::plan(linux.net_devices().as_ref(), &namespaces, host, &mut problems);
         let (hostname, domainname) = settings::plan_names(spec, &namespaces, &mut problems);
         let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
         let process_env = process.as_ref().map_or(&[][..], |process| &process.env);
@@ -149,6 +154,7 @@ impl Plan {
             devices,
             masks,
             sysctls,
+            net_devices,
             hostname,
             domainname,
             process,

@@ -20,9 +20,6 @@ pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Prob
     }
 
     let place = root.key("linux");
-    if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) {
-        problems.unsupported(&place.key("netDevices"), "moving network devices into the container");
-    }
     if linux.intel_rdt().is_some() {
         problems.unsupported(&place.key("intelRdt"), "cache and memory bandwidth allocation (resctrl)");
     }

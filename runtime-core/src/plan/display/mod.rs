@@ -108,6 +108,11 @@ impl Plan {
         if let Some(score) = self.process.oom_score_adj {
             lines.add(Step::OomScore, "/process/oomScoreAdj", format!("oom_score_adj is {score}"));
         }
+        for device in &self.net_devices {
+            let (name, inside) = (text(&device.name), text(&device.inside));
+            let text = format!("network device {name} moves in as {inside}, and goes up");
+            lines.add(Step::NetDevice, device.pointer(), text);
+        }
         lines.hooks(Step::RuntimeHook, HookKind::Prestart, &self.hooks.prestart);
         lines.hooks(Step::RuntimeHook, HookKind::CreateRuntime, &self.hooks.create_runtime);
         for join in &self.namespaces.joined {
