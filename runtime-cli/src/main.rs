@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     // Before anything else is done, because it starts the program again. A word of that name anywhere is enough: sealing
     // in vain costs little, and finding the command properly costs a second reading of the line.
     let sealed = match args.iter().any(|arg| ENTERING.iter().any(|name| arg == name)) {
-        true => husk_core::reenter_sealed(),
+        true => husk_core::seal_own_binary(),
         false => Ok(()),
     };
     let parsed = match parse::parse(args) {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{Read, pipe};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    husk_core::reenter_sealed()?;
+    husk_core::seal_own_binary()?;
 
     let mut arguments = std::env::args().skip(1);
     let state = arguments.next().ok_or("which state directory?")?;

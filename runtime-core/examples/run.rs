@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 
 fn run() -> husk_core::Result<u8> {
     // First of all: a container must not be able to overwrite the program that starts it.
-    husk_core::reenter_sealed()?;
+    husk_core::seal_own_binary()?;
 
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().unwrap_or_else(|| ".".to_owned());

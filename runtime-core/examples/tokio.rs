@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Before there are threads: the program executes itself once more.
-    husk_core::reenter_sealed()?;
+    husk_core::seal_own_binary()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
 }
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 #[expect(clippy::expect_used, reason = "the file is part of this program, and a test parses it")]
 pub fn default_spec(rootless: bool) -> Spec {
     let mut spec: Spec =
-        serde_json::from_str(include_str!("default_spec.json")).expect("the embedded config");
+        serde_json::from_slice(include_bytes!("default_spec.json")).expect("the embedded config");
     if host::is_unified(Path::new("/sys/fs/cgroup")) {
         add_namespace(&mut spec, LinuxNamespaceType::Cgroup);
     }

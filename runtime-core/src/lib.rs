@@ -11,7 +11,7 @@
 //!
 //! fn main() -> husk_core::Result<()> {
 //!     // First thing in main: no container may overwrite this program. See "The program's own binary" below.
-//!     husk_core::reenter_sealed()?;
+//!     husk_core::seal_own_binary()?;
 //!
 //!     let runtime = Runtime::open("/run/my-program")?;        // a directory for the state
 //!     let bundle = Bundle::open("/var/lib/bundles/web")?;     // or Bundle::from_spec(spec, directory)
@@ -95,8 +95,8 @@
 //! # The program's own binary
 //!
 //! A process that enters a container can be made to open the file that it was started from, and a container that may
-//! write to that file owns the host the next time it runs (CVE-2019-5736). [`reenter_sealed`] executes the program once
-//! more from a read-only detached mount of its own file; call it before there are threads. Without it creating and
+//! write to that file owns the host the next time it runs (CVE-2019-5736). [`seal_own_binary`] moves the program onto a
+//! read-only detached mount of its own file; call it before there are threads. Without it creating and
 //! entering are refused, unless [`Runtime::allow_unsealed_binary`] says that the binary cannot be reached, for example
 //! because it lies on a read-only file system, or that no container is hostile.
 //!
@@ -158,7 +158,7 @@ pub use cgroup::{
     BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage,
     PidsStats, Pressure, Stall, Stats, Throttling,
 };
-pub use config::{read_process, read_resources};
+pub use config::{read_process, read_resources, read_spec};
 pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};
@@ -170,7 +170,7 @@ pub use id::ContainerId;
 pub use lifecycle::{Happened, Watch};
 pub use oci_spec::runtime as spec;
 pub use options::{Console, CreateOptions, ExecOptions, Stdio};
-pub use own_binary::{is_sealed, reenter_sealed};
+pub use own_binary::{is_sealed, seal_own_binary};
 pub use process::handle::{ExitStatus, Process};
 pub use runtime::Runtime;
 pub use state::{State, Status};

@@ -52,7 +52,7 @@ impl Runtime {
     }
 
     /// Creates containers although this program's binary is not protected against them
-    /// ([`reenter_sealed`](crate::reenter_sealed)). For tests, and where the binary is read-only anyway.
+    /// ([`seal_own_binary`](crate::seal_own_binary)). For tests, and where the binary is read-only anyway.
     #[must_use]
     pub fn allow_unsealed_binary(self) -> Runtime {
         Runtime { shared: Arc::new(Shared { allow_unsealed: true, ..Shared::clone(&self.shared) }) }

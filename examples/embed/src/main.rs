@@ -8,7 +8,7 @@ use std::io::{Read, pipe};
 use std::process::ExitCode;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    husk_core::reenter_sealed()?;
+    husk_core::seal_own_binary()?;
     let command: Vec<String> = std::env::args().skip(1).collect();
 
     let mut spec = default_spec(false);

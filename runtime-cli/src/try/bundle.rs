@@ -11,7 +11,6 @@ use super::directories::{View, views};
 use crate::args::{CPU_PERIOD_US, Network, Try};
 use crate::commands::indented;
 use crate::report::Failure;
-use husk_core::spec::Spec;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, create_dir, create_dir_all};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
@@ -119,7 +118,8 @@ fn like(original: &Path, new: &Path) -> std::io::Result<()> {
 
 fn config(place: &Place<'_>, views: Vec<Value>) -> Result<Vec<u8>, Failure> {
     let odd = |error: serde_json::Error| Failure::new(format!("cannot write the config: {error}"));
-    let mut config = serde_json::to_value(husk_core::default_spec(false)).map_err(odd)?;
+    let mut config: Value =
+        serde_json::from_slice(&indented(&husk_core::default_spec(false))?).map_err(odd)?;
     let args = &place.args;
     config["hostname"] = json!("husk-try");
     config["root"] = json!({ "path": "rootfs", "readonly": false });
@@ -139,7 +139,7 @@ fn config(place: &Place<'_>, views: Vec<Value>) -> Result<Vec<u8>, Failure> {
     config["mounts"] = Value::Array(mounts);
     limit(&mut config["linux"], args);
     // Through the type, so that it comes out in the specification's order.
-    let spec: Spec = serde_json::from_value(config).map_err(odd)?;
+    let (spec, _) = husk_core::read_spec(config.to_string().as_bytes())?;
     indented(&spec)
 }
 

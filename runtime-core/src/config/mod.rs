@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod place;
+
 use crate::error::{Error, Problem, Result};
 use crate::plan::problems::escaped;
 use crate::spec::{Capability, LinuxResources, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::{Path as JsonPath, Segment};
 
 /// A config as it was read.
 #[derive(Debug, Clone)]
@@ -22,6 +23,15 @@ pub(crate) fn parse(config: &[u8]) -> Result<Config> {
     let (spec, warnings) = read(config, "/process")?;
     check_raw(config)?;
     Ok(Config { spec, warnings })
+}
+
+/// Reads a whole config.json. Beside it comes what was left out, which the specification wants to be a warning and no
+/// error.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput), with a pointer into `json` to the value that is wrong.
+pub fn read_spec(json: &[u8]) -> Result<(Spec, Vec<Problem>)> {
+    parse(json).map(|config| (config.spec, config.warnings))
 }
 
 /// Reads a process in the form of `/process` of a config.json, as `exec --process` takes it. Beside it comes what was
@@ -45,12 +55,13 @@ pub fn read_resources(json: &[u8]) -> Result<LinuxResources> {
     Ok(resources)
 }
 
-/// serde reads once, without looking where it is. Only a text that fails is read again, more slowly.
+/// serde reads once. Only a text that fails is looked at more closely.
 fn read<T: DeserializeOwned>(json: &[u8], process: &str) -> Result<(T, Vec<Problem>)> {
-    if let Ok(value) = serde_json::from_slice(json) {
-        return Ok((value, Vec::new()));
-    }
-    let Ok(mut document) = serde_json::from_slice::<Value>(json) else { return Err(misread::<T>(json)) };
+    let failed = match serde_json::from_slice(json) {
+        Ok(value) => return Ok((value, Vec::new())),
+        Err(failed) => failed,
+    };
+    let Ok(mut document) = serde_json::from_slice::<Value>(json) else { return Err(misread(json, &failed)) };
     let capabilities = format!("{process}/capabilities");
     let warnings = match document.pointer_mut(&capabilities) {
         Some(sets) => leave_out_unknown(sets, &capabilities),
@@ -59,10 +70,10 @@ fn read<T: DeserializeOwned>(json: &[u8], process: &str) -> Result<(T, Vec<Probl
     let flags = document.pointer_mut(&format!("{process}/scheduler/flags"));
     let respelled = flags.is_some_and(respell_flags);
     if warnings.is_empty() && !respelled {
-        return Err(misread::<T>(json));
+        return Err(misread(json, &failed));
     }
     let rest = document.to_string().into_bytes();
-    serde_json::from_slice(&rest).map(|value| (value, warnings)).map_err(|_| misread::<T>(&rest))
+    serde_json::from_slice(&rest).map(|value| (value, warnings)).map_err(|failed| misread(&rest, &failed))
 }
 
 /// "Any value which cannot be mapped to a relevant kernel interface … MUST be logged as a warning": a capability of
@@ -104,17 +115,8 @@ fn respell_flags(flags: &mut Value) -> bool {
     found
 }
 
-/// What is wrong with a text. To follow the path to every value takes time, so only who fails does.
-fn misread<T: DeserializeOwned>(json: &[u8]) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let problem = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(error) => explained(pointer(error.path()), error.inner()),
-        Ok(_) => match deserializer.end() {
-            Err(error) => explained(String::new(), &error),
-            Ok(()) => Problem { pointer: String::new(), message: "cannot be read".to_owned() },
-        },
-    };
-    Error::problems_found(vec![problem])
+fn misread(json: &[u8], failed: &serde_json::Error) -> Error {
+    Error::problems_found(vec![explained(json, failed)])
 }
 
 /// What the types of the spec cannot say. Both are rare, so the text is looked at first.
@@ -123,8 +125,7 @@ fn check_raw(config: &[u8]) -> Result<()> {
     if !contains(r"\u0000") && !contains(r#""freebsd""#) {
         return Ok(());
     }
-    let value: Value = serde_json::from_slice(config)
-        .map_err(|error| Error::problems_found(vec![explained(String::new(), &error)]))?;
+    let value: Value = serde_json::from_slice(config).map_err(|failed| misread(config, &failed))?;
     let mut problems = Vec::new();
     if value.get("freebsd").is_some() {
         let message = "not supported: husk runs Linux containers".to_owned();
@@ -167,18 +168,6 @@ fn find_nul(value: &Value, pointer: &mut String, problems: &mut Vec<Problem>) {
     }
 }
 
-fn pointer(path: &JsonPath) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", escaped(key))),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
 /// What serde calls it, and what a reader of JSON does.
 const WORDS: [(&str, &str); 8] = [
     ("unknown variant `", "unknown value `"),
@@ -192,11 +181,12 @@ const WORDS: [(&str, &str); 8] = [
 ];
 
 /// serde's sentence, without the line where a pointer says it better.
-fn explained(mut pointer: String, error: &serde_json::Error) -> Problem {
+fn explained(json: &[u8], error: &serde_json::Error) -> Problem {
     let mut message = error.to_string();
     if !error.is_data() {
         return Problem { pointer: String::new(), message };
     }
+    let mut pointer = place::pointer_at(json, error.line(), error.column());
     if let Some(end) = message.rfind(" at line ") {
         message.truncate(end);
     }
