@@ -17,6 +17,7 @@ mod parse;
 mod report;
 mod root;
 mod signals;
+mod systemd;
 mod terminal;
 mod r#try;
 

@@ -40,7 +40,7 @@ pub struct Deleted {
 }
 
 impl Deleted {
-    /// Poststop hooks that failed.
+    /// Poststop hooks that failed, and a systemd that could not be asked to forget the container's unit.
     #[must_use]
     pub fn warnings(&self) -> &[Error] {
         &self.warnings

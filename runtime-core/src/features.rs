@@ -23,7 +23,7 @@ pub fn features(host: &Host) -> Value {
         "linux": {
             "namespaces": namespaces,
             "capabilities": capability_names(host.last_capability),
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": husk_seccomp::supported_actions(),

@@ -149,6 +149,7 @@ mod step;
 #[allow(unsafe_code)]
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod sys;
+mod systemd;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod terminal;
 mod trace;
@@ -169,7 +170,7 @@ pub use host::{CgroupLayout, Hierarchy, Host};
 pub use id::ContainerId;
 pub use lifecycle::{Happened, Watch};
 pub use oci_spec::runtime as spec;
-pub use options::{Console, CreateOptions, ExecOptions, Stdio};
+pub use options::{Console, CreateOptions, ExecOptions, Stdio, SystemdManager};
 pub use own_binary::{is_sealed, seal_own_binary};
 pub use process::handle::{ExitStatus, Process};
 pub use runtime::Runtime;

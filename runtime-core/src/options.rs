@@ -1,5 +1,6 @@
-//! What a caller says beside the config: [`CreateOptions`], [`ExecOptions`], [`Stdio`].
+//! What a caller says beside the config: [`CreateOptions`], [`ExecOptions`], [`Stdio`], [`SystemdManager`].
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -36,6 +37,56 @@ pub(crate) struct MapHelpers {
     pub(crate) newgidmap: Option<PathBuf>,
 }
 
+/// A running systemd, and where it is reached. Its own socket comes first: it needs no message bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemdManager {
+    pub(crate) user: bool,
+    pub(crate) sockets: Vec<SystemdSocket>,
+}
+
+/// One of its sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SystemdSocket {
+    /// A path, or the name of an abstract socket behind an `@`.
+    pub(crate) address: String,
+    /// A message bus answers, which has to be asked to pass messages on.
+    pub(crate) is_bus: bool,
+}
+
+impl SystemdManager {
+    /// The machine's, for root.
+    #[must_use]
+    pub fn system() -> SystemdManager {
+        let sockets = [("/run/systemd/private", false), ("/run/dbus/system_bus_socket", true)];
+        let sockets = sockets.map(|(path, is_bus)| SystemdSocket { address: path.to_owned(), is_bus });
+        SystemdManager { user: false, sockets: sockets.into() }
+    }
+
+    /// A user's, by the user's runtime directory (`$XDG_RUNTIME_DIR`) and, if there is one, the address of the
+    /// session's bus (`$DBUS_SESSION_BUS_ADDRESS`), of whose transports `unix:` is understood.
+    #[must_use]
+    pub fn user(runtime_directory: &str, bus_address: Option<&str>) -> SystemdManager {
+        let mut sockets =
+            vec![SystemdSocket { address: format!("{runtime_directory}/systemd/private"), is_bus: false }];
+        let transports =
+            bus_address.unwrap_or_default().split(';').filter_map(|one| one.strip_prefix("unix:"));
+        for parameter in transports.flat_map(|one| one.split(',')) {
+            let address = match parameter.split_once('=') {
+                Some(("path", path)) => path.to_owned(),
+                Some(("abstract", name)) => format!("@{name}"),
+                _ => continue,
+            };
+            sockets.push(SystemdSocket { address, is_bus: true });
+        }
+        sockets.push(SystemdSocket { address: format!("{runtime_directory}/bus"), is_bus: true });
+        SystemdManager { user: true, sockets }
+    }
+
+    pub(crate) fn is_user(&self) -> bool {
+        self.user
+    }
+}
+
 /// How to make a container. Built by chaining:
 ///
 /// ```
@@ -52,7 +103,7 @@ pub struct CreateOptions {
     pub(crate) listen_fds: u32,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
-    pub(crate) systemd_cgroup: bool,
+    pub(crate) systemd: Option<SystemdManager>,
     pub(crate) no_cgroup: bool,
     pub(crate) rootless: Option<bool>,
     pub(crate) map_helpers: MapHelpers,
@@ -126,10 +177,10 @@ impl CreateOptions {
         self
     }
 
-    /// Read `/linux/cgroupsPath` as `slice:prefix:name` and let systemd make the cgroup.
+    /// Read `/linux/cgroupsPath` as `slice:prefix:name` and let this systemd make the cgroup, as a unit.
     #[must_use]
-    pub fn systemd_cgroup(mut self, yes: bool) -> Self {
-        self.systemd_cgroup = yes;
+    pub fn systemd(mut self, manager: SystemdManager) -> Self {
+        self.systemd = Some(manager);
         self
     }
 

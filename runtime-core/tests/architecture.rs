@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "socket",
     "network",
     "cgroup",
+    "systemd",
     "start_gate",
     "patience",
     "recorder",

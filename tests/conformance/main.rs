@@ -28,6 +28,7 @@ mod robustness;
 mod rootless;
 mod seccomp;
 mod sub_cgroups;
+mod systemd;
 mod terminal;
 mod update;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         devices::cases,
         cgroups::cases,
         sub_cgroups::cases,
+        systemd::cases,
         freezer::cases,
         update::cases,
         events::cases,

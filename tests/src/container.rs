@@ -14,6 +14,9 @@ use serde_json::Value;
 use crate::user::User;
 use crate::{Config, Finished, Invocation, Lab, Outcome, Stop, eventually, traces};
 
+/// Lets systemd make the cgroup, in every runtime.
+const SYSTEMD: &str = "--systemd-cgroup";
+
 /// A container, made or not.
 #[derive(Debug)]
 pub struct Container<'lab> {
@@ -27,6 +30,8 @@ pub struct Container<'lab> {
     pub state_root: PathBuf,
     /// For files of the test; the bundle is inside.
     pub directory: PathBuf,
+    /// Options that stand before every command, beside `--root`.
+    pub globals: Vec<String>,
     lab: &'lab Lab,
     user: Option<(User, PathBuf)>,
     commands: AtomicU32,
@@ -36,7 +41,9 @@ impl<'lab> Container<'lab> {
     pub(crate) fn new(lab: &'lab Lab, id: String, directory: PathBuf) -> Self {
         let (bundle, state_root) = (directory.join("bundle"), directory.join("state"));
         let config = Config::default();
-        Container { id, config, bundle, state_root, directory, lab, user: None, commands: AtomicU32::new(0) }
+        let globals = lab.systemd.then(|| SYSTEMD.to_owned()).into_iter().collect();
+        let commands = AtomicU32::new(0);
+        Container { id, config, bundle, state_root, directory, globals, lab, user: None, commands }
     }
 
     /// From now on every command is this user's, who executes this copy of the runtime.
@@ -49,6 +56,17 @@ impl<'lab> Container<'lab> {
         let mut other = self.lab.container()?;
         other.state_root.clone_from(&self.state_root);
         Ok(other)
+    }
+
+    /// Lets systemd make its cgroup. Skips the test where no systemd runs, or not on cgroup v2 alone.
+    pub fn by_systemd(&mut self) -> Outcome {
+        if !Path::new("/run/systemd/system").is_dir()
+            || !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+        {
+            return crate::unable("no systemd runs here on cgroup v2 alone");
+        }
+        self.globals = vec![SYSTEMD.to_owned()];
+        Ok(())
     }
 
     /// The root file system as the host sees it.
@@ -68,7 +86,7 @@ impl<'lab> Container<'lab> {
     ) -> Result<Invocation, Stop> {
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
         let output = self.directory.join(format!("command-{number}"));
-        Ok(self.plain(&output)?.arg("--root").arg(&self.state_root).args(args))
+        Ok(self.plain(&output)?.arg("--root").arg(&self.state_root).args(&self.globals).args(args))
     }
 
     /// The runtime without `--root`.

@@ -21,6 +21,8 @@ pub struct Lab {
     pub runtime: Runtime,
     /// Everything of this run is below this directory.
     pub directory: PathBuf,
+    /// Whether systemd makes the cgroups of all containers: `RUNTIME_CGROUP_MANAGER=systemd`.
+    pub systemd: bool,
     applets: Vec<String>,
     next: AtomicU32,
     for_all: OnceLock<PathBuf>,
@@ -42,9 +44,11 @@ impl Lab {
         let directory = std::env::temp_dir().join(format!("husk-conformance-{}", getpid()));
         fs::create_dir(&directory)?;
         fs::copy(busybox, directory.join("busybox"))?;
+        let systemd = std::env::var_os("RUNTIME_CGROUP_MANAGER").is_some_and(|manager| manager == "systemd");
         Ok(Lab {
             runtime,
             directory,
+            systemd,
             applets,
             next: AtomicU32::new(0),
             for_all: OnceLock::new(),

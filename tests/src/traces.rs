@@ -23,7 +23,9 @@ pub fn of(id: &str, state_root: &Path) -> Result<Vec<String>, Stop> {
         found.push(format!("mount {}", line.split(' ').nth(4).unwrap_or_default()));
     }
     found.extend(cgroups(id).iter().map(|path| format!("cgroup {}", path.display())));
-    for directory in [state_root, Path::new("/run"), &std::env::temp_dir()] {
+    // systemd writes a file for each transient unit that it knows.
+    let units = Path::new("/run/systemd/transient");
+    for directory in [state_root, Path::new("/run"), units, &std::env::temp_dir()] {
         // What this very run keeps in the temporary directory has another name.
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let named = entries.filter(|entry| entry.file_name().to_string_lossy().contains(id));

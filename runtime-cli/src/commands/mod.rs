@@ -22,8 +22,8 @@ pub(crate) use spec::indented;
 use crate::args::{CgroupManager, Cli, Command, Global, Rootless};
 use crate::log::Log;
 use crate::report::Failure;
-use crate::{parse, report, root, r#try};
-use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime};
+use crate::{parse, report, root, systemd, r#try};
+use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime, SystemdManager};
 use std::path::PathBuf;
 
 /// What every command is given.
@@ -31,7 +31,7 @@ use std::path::PathBuf;
 pub(crate) struct Context<'a> {
     pub(crate) runtime: Runtime,
     pub(crate) log: &'a Log,
-    systemd_cgroup: bool,
+    systemd: Option<SystemdManager>,
     no_cgroup: bool,
     rootless: Option<bool>,
 }
@@ -44,10 +44,12 @@ impl Context<'_> {
 
     /// The options that every creation starts from.
     pub(crate) fn create_options(&self) -> CreateOptions {
-        let options = CreateOptions::new()
-            .systemd_cgroup(self.systemd_cgroup)
+        let mut options = CreateOptions::new()
             .no_cgroup(self.no_cgroup)
             .map_helpers(in_path("newuidmap"), in_path("newgidmap"));
+        if let Some(manager) = &self.systemd {
+            options = options.systemd(manager.clone());
+        }
         match self.rootless {
             Some(yes) => options.rootless(yes),
             None => options,
@@ -95,19 +97,20 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
 }
 
 fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>, Failure> {
-    let systemd_cgroup = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
+    let wants_systemd = global.systemd_cgroup || global.cgroup_manager == Some(CgroupManager::Systemd);
     let mut runtime = Runtime::open(root::state_directory(global.root.as_deref())?)?;
     if let Some(limit) = global.step_timeout {
         runtime = runtime.step_timeout(limit);
     }
     log.debug(format_args!("{name}, containers in {}", runtime.root().display()));
+    let systemd = wants_systemd.then(|| systemd::manager(runtime.host()));
     let no_cgroup = global.cgroup_manager == Some(CgroupManager::Disabled);
     let rootless = match global.rootless {
         Rootless::Auto => None,
         Rootless::True => Some(true),
         Rootless::False => Some(false),
     };
-    Ok(Context { runtime, log, systemd_cgroup, no_cgroup, rootless })
+    Ok(Context { runtime, log, systemd, no_cgroup, rootless })
 }
 
 /// A program of this machine, where the caller's `PATH` leads to it. Root needs none of those that are looked for.

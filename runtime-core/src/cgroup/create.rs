@@ -103,6 +103,21 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
+/// The directory of a unit, which systemd has made.
+pub(super) fn open_unit(plan: &CgroupPlan, path: &Path) -> Result<Directory> {
+    let opened = Directory::open(path)
+        .map_err(|errno| os(format!("cannot open cgroup {}", path.display()), "open", errno))?;
+    if let [planned] = &plan.directories[..] {
+        hand_down_controllers(
+            plan,
+            0,
+            &CgroupDirectory { path: path.to_owned(), ..planned.clone() },
+            &opened,
+        )?;
+    }
+    Ok(opened)
+}
+
 /// A v2 cgroup has the controllers that every cgroup above it has enabled for its children
 /// (`cgroup.subtree_control`). As runc does, all that the host has are handed down, so that usage is counted also
 /// where nothing is limited; only those that a limit needs have to arrive.
@@ -123,7 +138,8 @@ fn hand_down_controllers(
     let available = read(&open(&planned.mountpoint)?)?;
     let mut here = read(opened)?;
     let mut refusals = Vec::new();
-    if words(&available).iter().any(|controller| !words(&here).contains(controller)) {
+    // Above a unit everything is systemd's to enable, which it was asked to.
+    if plan.unit.is_none() && words(&available).iter().any(|controller| !words(&here).contains(controller)) {
         let ancestors: Vec<&Path> = planned
             .path
             .ancestors()

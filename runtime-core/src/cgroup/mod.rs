@@ -20,13 +20,15 @@ mod stats;
 mod sub_cgroup;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod update;
 
 pub(crate) use oom::OomWatch;
 pub use stats::*;
+pub(crate) use unit::UnitRecord;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step};
+use crate::plan::{Absent, CgroupPlan, CgroupWrite, Step, UnitPlan};
 use directory::{Directory, Failed, is_gone, open_in};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -35,8 +37,9 @@ use processes::pids_error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use unit::Unit;
 
 /// A killed process may take a while to go: its memory is given back, its files are written.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
@@ -47,6 +50,7 @@ pub(crate) struct Cgroup {
     v2: Option<Directory>,
     v1: Vec<Legacy>,
     made: Vec<PathBuf>,
+    unit: Option<Unit>,
 }
 
 /// A directory in a v1 hierarchy.
@@ -107,8 +111,11 @@ impl CgroupRecord {
 impl Cgroup {
     /// Makes the directories. A failure leaves none behind that was not there before.
     pub(crate) fn create(plan: &CgroupPlan) -> Result<Cgroup> {
+        if let (Some(unit), Some(directory)) = (&plan.unit, plan.directories.first()) {
+            return Cgroup::of_unit(plan, unit, &directory.mountpoint);
+        }
         let mut made = create::Made::default();
-        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new() };
+        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new(), unit: None };
         let mut existed = false;
         if plan.disabled {
             return Ok(cgroup);
@@ -135,6 +142,27 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Has systemd make it.
+    fn of_unit(plan: &CgroupPlan, planned: &UnitPlan, mountpoint: &Path) -> Result<Cgroup> {
+        let (mut unit, path) = Unit::start(planned, mountpoint)?;
+        let v2 = Some(create::open_unit(plan, &path)?);
+        let mut cgroup = Cgroup { v2, v1: Vec::new(), made: Vec::new(), unit: None };
+        // A scope is new, and has the placeholder in it; a slice may have been there.
+        if planned.is_slice() {
+            cgroup.check_unused()?;
+        }
+        unit.keep();
+        cgroup.unit = Some(unit);
+        Ok(cgroup)
+    }
+
+    /// To be called when the container's process was born in it.
+    pub(crate) fn settle(&mut self) {
+        if let Some(unit) = &mut self.unit {
+            unit.settle();
+        }
+    }
+
     /// An existing directory is taken over, but not one that somebody uses.
     fn check_unused(&self) -> Result<()> {
         for directory in self.directories() {
@@ -157,8 +185,12 @@ impl Cgroup {
 
     /// Takes back [`Cgroup::create`] when a later step of the creation failed: also parents that it made go, if
     /// nobody else has moved in. The processes have to be dead or dying.
-    pub(crate) fn undo(&self) -> Result<()> {
+    pub(crate) fn undo(&mut self) -> Result<()> {
+        self.settle();
         let destroyed = self.destroy();
+        if let Some(unit) = &mut self.unit {
+            unit.stop()?;
+        }
         create::remove(&self.made);
         destroyed
     }
@@ -204,7 +236,9 @@ impl Cgroup {
     /// The directory of a planned write.
     fn planned_directory(&self, plan: &CgroupPlan, write: &CgroupWrite) -> Result<&Directory> {
         let planned = &plan.directories[write.directory];
-        self.directories().find(|directory| directory.path() == planned.path).ok_or_else(|| {
+        let is_planned = |directory: &&Directory| directory.path() == planned.path;
+        let found = if planned.is_v2() { self.v2.as_ref() } else { self.directories().find(is_planned) };
+        found.ok_or_else(|| {
             let controller = &write.controller;
             let message = format!("cannot set {controller} limit: container could not join or create cgroup");
             Error::new(ErrorKind::PermissionDenied, format!("{message} ({})", write.pointer))
@@ -292,7 +326,7 @@ impl Cgroup {
     /// The cgroup of a container that was made earlier. Costs no system call: directories are opened as they are
     /// needed, and one that is gone has no processes, is not frozen, and is removed already.
     pub(crate) fn open(record: &CgroupRecord) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new() };
+        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new(), unit: None };
         for (controller, path) in &record.0 {
             if !path.is_absolute() {
                 let message = format!("the record of the container is damaged: its cgroup is {path:?}");

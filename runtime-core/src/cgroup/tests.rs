@@ -332,7 +332,7 @@ fn a_limit_that_the_kernel_refuses_is_named() {
         return;
     }
     let plan = plan_at(&layout(), &format!("/{}", name()), &json!({ "cpu": { "quota": 7 } }));
-    let cgroup = Cgroup::create(&plan).unwrap();
+    let mut cgroup = Cgroup::create(&plan).unwrap();
     let error = cgroup.apply(&plan).unwrap_err();
     cgroup.undo().unwrap();
     assert_eq!(error.step(), Some(Step::LimitCgroup));
@@ -386,7 +386,7 @@ fn where_a_controller_was_held_back_is_named() {
 
     // Without a limit it needs no controller, and what is above keeps its type.
     let inner = plan_at(&layout(), &format!("/{path}/inner"), &json!({}));
-    let inner = Cgroup::create(&inner).unwrap();
+    let mut inner = Cgroup::create(&inner).unwrap();
     assert_eq!(outer.read("", "cgroup.type"), "domain");
     inner.undo().unwrap();
     outer.kill_and_reap(child);
@@ -617,7 +617,7 @@ fn many_can_be_made_and_undone_at_once_below_one_parent() {
             scope.spawn(move || {
                 for _ in 0..25 {
                     let plan = plan_at(layout, &format!("/{parent}/x/{thread}"), &json!({}));
-                    let cgroup = Cgroup::create(&plan).unwrap();
+                    let mut cgroup = Cgroup::create(&plan).unwrap();
                     cgroup.apply(&plan).unwrap();
                     cgroup.undo().unwrap();
                 }

@@ -8,7 +8,7 @@ use super::prepare::{check_preserved, write_pid_file};
 use super::request::Request;
 use super::undo::Undo;
 use crate::bundle::Bundle;
-use crate::cgroup::{Cgroup, CgroupRecord};
+use crate::cgroup::{Cgroup, CgroupRecord, UnitRecord};
 use crate::container::{Container, Created};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
@@ -88,6 +88,7 @@ fn assemble(
     // After the cgroup, whose directories may be among the bind sources.
     let Birth { newborn, is_joiner, console, pidfd_socket, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
+    cgroup.settle();
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
     Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, owed)?;
@@ -130,6 +131,7 @@ fn new_record(request: &Request<'_>) -> Record {
         owner: request.runtime.host().euid,
         annotations: request.annotations.clone(),
         cgroup: CgroupRecord::planned(&plan.cgroup),
+        unit: UnitRecord::planned(&plan.cgroup),
         namespaces: kinds.map(|kind| kind.spec_name().to_owned()).collect(),
         chrooted: plan.rootfs.no_pivot || !plan.namespaces.is_new(NamespaceKind::Mount),
         session_keyring: plan.session_keyring.as_ref().map(text),

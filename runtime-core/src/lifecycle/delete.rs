@@ -1,7 +1,7 @@
 //! `delete`: what `create` made goes away. Works on whatever a crash has left, too.
 
 use super::hooks;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, UnitRecord};
 use crate::container::{Container, Deleted, Force};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
@@ -57,9 +57,14 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
         }
     }
     cgroup.destroy()?;
+    // With its directory gone systemd lets go of the unit in any case; asked, it has done so before the next one of
+    // that name is started.
+    let stopped = record.unit.as_ref().map_or(Ok(()), UnitRecord::stop);
     let last_hooks = container.poststop_hooks(&record);
     directory.remove()?;
-    Ok(Deleted { warnings: run_last_hooks(&record, last_hooks) })
+    let mut warnings = run_last_hooks(&record, last_hooks);
+    warnings.extend(stopped.err());
+    Ok(Deleted { warnings })
 }
 
 /// Somebody else changes the container: a `create` or a `start` that may wait for its process for ever. When that has

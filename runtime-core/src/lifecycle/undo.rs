@@ -29,7 +29,7 @@ impl Undo<'_> {
             crossing.undo();
         }
         let ended = self.process.is_none_or(|process| process.abandon());
-        if let Some(cgroup) = self.cgroup {
+        if let Some(mut cgroup) = self.cgroup {
             let _ = cgroup.kill(libc::SIGKILL);
             let _ = cgroup.undo();
         }

@@ -15,17 +15,26 @@ pub(crate) fn update(container: &Container, given: &LinuxResources) -> Result<()
     }
     let spec = container.spec()?;
     let saved = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    let record = container.record()?;
+    let cgroup = Cgroup::open(&record.cgroup)?;
     cgroup.required_to("change its limits")?;
-    let plan = plan_update(cgroup.places(), given, saved)?;
-    let config = changed_config(&container.directory().read_config()?, given)?;
+    let plan = plan_update(cgroup.places(), record.unit.is_some(), given, saved)?;
+    let old_config = container.directory().read_config()?;
+    let config = changed_config(&old_config, given)?;
     if let Some(limit) = plan.at_least_usage {
         cgroup.check_usage(limit)?;
     }
     let updated = cgroup.update(&plan.cgroup)?;
-    match container.directory().write_config(&config) {
+    if let Err(error) = container.directory().write_config(&config) {
+        return Err(updated.take_back(error));
+    }
+    // Last, since systemd takes all or nothing: it keeps to the values that are in force already.
+    match record.unit.map_or(Ok(()), |unit| unit.set_properties(&plan.properties)) {
         Ok(()) => Ok(()),
-        Err(error) => Err(updated.take_back(error)),
+        Err(error) => {
+            let _ = container.directory().write_config(&old_config);
+            Err(updated.take_back(error))
+        }
     }
 }
 

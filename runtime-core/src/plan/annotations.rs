@@ -1,6 +1,7 @@
 //! Annotations: what is wrong with them, and those few that change what happens. The specification leaves their keys to
 //! others; these came up in crun, and engines set them.
 
+use super::cgroup::UNIT_PROPERTY;
 use super::hooks::HookOutput;
 use super::problems::{Pointer, Problems};
 use crate::spec::Spec;
@@ -12,8 +13,9 @@ const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
-/// Those that reach beyond the container, for `features`: an engine should not pass them on from an untrusted user.
-pub(crate) const UNSAFE: [&str; 3] = [HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS];
+/// Those that reach beyond the container, for `features`: an engine should not pass them on from an untrusted user. One
+/// that ends with a dot stands for all that start so.
+pub(crate) const UNSAFE: [&str; 4] = [UNIT_PROPERTY, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS];
 
 /// What no annotation may be.
 pub(super) fn check(spec: &Spec, problems: &mut Problems) {

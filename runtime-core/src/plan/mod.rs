@@ -31,7 +31,10 @@ pub use crate::step::Step;
 #[cfg(test)]
 pub(crate) use cgroup::plan as plan_cgroup;
 pub(crate) use cgroup::plan_update;
-pub use cgroup::{Absence, Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule};
+pub use cgroup::{
+    Absence, Absent, Access, CgroupDirectory, CgroupPlan, CgroupWrite, DeviceKind, DeviceRule, PropertyValue,
+    UnitPlan, UnitProperty,
+};
 pub use devices::{DeviceLink, DeviceNode, DevicePlan};
 pub use display::PlanLine;
 pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
@@ -119,7 +122,8 @@ impl Plan {
             options.no_pivot,
             &mut problems,
         );
-        let cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
+        let mut cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
+        cgroup::plan_annotations(spec, &mut cgroup, problems.list_mut());
         let root = Path::new(OsStr::from_bytes(rootfs.path.to_bytes()));
         let context = MountContext { bundle, rootfs: root, namespaces: &namespaces, cgroup: &cgroup, host };
         let mount_list = spec.mounts().as_deref().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The record of a container.
 
-use crate::cgroup::CgroupRecord;
+use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::plan::NamespaceKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,9 @@ pub(crate) struct Record {
     pub(crate) owner: u32,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroup: CgroupRecord,
+    /// The unit of systemd whose directory it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<UnitRecord>,
     /// The kinds of namespaces in which it does not share the runtime's, by their names in config.json.
     pub(crate) namespaces: Vec<String>,
     /// Its root is not the root of its mount namespace (`--no-pivot`, or a mount namespace that is not its own).

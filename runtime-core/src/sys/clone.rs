@@ -1,5 +1,6 @@
 //! clone3(2): how a container's process is born.
 
+use super::credentials::prctl;
 use super::{Call, Failed, Result, check};
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -67,6 +68,25 @@ pub(crate) fn clone3(
             Ok(Born { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
         }
     }
+}
+
+/// Makes a process that does nothing until it is killed, or until the thread that made it ends. It shares the fds and
+/// the working directory of its maker, so that it keeps nothing open.
+pub(crate) fn placeholder() -> Result<Born> {
+    // SAFETY: getpid(2) takes nothing.
+    let maker = unsafe { libc::getpid() };
+    clone3((libc::CLONE_FILES | libc::CLONE_FS) as u64, None, || {
+        let dies_with_maker = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).is_ok();
+        // SAFETY: as above.
+        let is_orphan = unsafe { libc::getppid() } != maker;
+        if !dies_with_maker || is_orphan {
+            return 1;
+        }
+        loop {
+            // SAFETY: pause(2) takes nothing.
+            unsafe { libc::pause() };
+        }
+    })
 }
 
 /// Ends a cloned process at once: no destructors, no exit handlers, which belong to the process it was copied from.

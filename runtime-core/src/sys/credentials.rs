@@ -53,7 +53,7 @@ pub(crate) fn capset(sets: Capabilities) -> Result<()> {
         .map(drop)
 }
 
-fn prctl(option: i32, arg2: u64, arg3: u64) -> Result<i64> {
+pub(super) fn prctl(option: i32, arg2: u64, arg3: u64) -> Result<i64> {
     // SAFETY: every option used in this file takes numbers only.
     check(Call::Prctl, i64::from(unsafe { libc::prctl(option, arg2, arg3, 0u64, 0u64) }))
 }

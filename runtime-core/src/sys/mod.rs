@@ -21,7 +21,7 @@ mod socket;
 mod terminal;
 
 pub(crate) use call::{Call, Failed, Result};
-pub(crate) use clone::{Born, clone3, exit};
+pub(crate) use clone::{Born, clone3, exit, placeholder};
 pub(crate) use credentials::*;
 pub(crate) use exec::*;
 pub(crate) use execution::*;

@@ -11,25 +11,32 @@
 
 mod device_rules;
 mod fields;
+mod property;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod update;
 mod v1;
 mod v2;
 
 pub use device_rules::{Access, DeviceKind, DeviceRule};
+pub use property::PropertyValue;
+pub(crate) use unit::ANNOTATION as UNIT_PROPERTY;
+pub use unit::{UnitPlan, UnitProperty};
 pub(crate) use update::plan_update;
 
 use crate::error::Problem;
 use crate::host::{CgroupLayout, Host};
 use crate::id::ContainerId;
-use crate::options::CreateOptions;
+use crate::options::{CreateOptions, SystemdManager};
 use oci_spec::runtime as spec;
 use std::path::{Component, Path, PathBuf};
 
 /// The container's cgroup, planned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CgroupPlan {
+    /// The unit whose directory it is, where systemd makes it; the path below is then what is to be expected.
+    pub unit: Option<UnitPlan>,
     /// One directory for each hierarchy; the v2 one, if there is one, is the first.
     pub directories: Vec<CgroupDirectory>,
     /// What is written, in order, before a process lives there.
@@ -127,17 +134,13 @@ pub(crate) fn plan(
     options: &CreateOptions,
     problems: &mut Vec<Problem>,
 ) -> CgroupPlan {
-    if options.systemd_cgroup {
-        report(
-            problems,
-            "/linux/cgroupsPath",
-            "the systemd cgroup manager is not supported yet; leave --systemd-cgroup out and give a plain path",
-        );
-        return CgroupPlan::default();
-    }
     let asked = linux.and_then(|linux| linux.cgroups_path().as_deref()).filter(|path| *path != Path::new(""));
-    let Some(place) = Place::new(asked, id, problems) else { return CgroupPlan::default() };
-    let mut plan = CgroupPlan { directories: directories(&place, host), ..CgroupPlan::default() };
+    let place = match &options.systemd {
+        None => Place::new(asked, id, problems)
+            .map(|place| CgroupPlan { directories: directories(&place, host), ..CgroupPlan::default() }),
+        Some(manager) => in_unit(asked, id, host, manager, problems),
+    };
+    let Some(mut plan) = place else { return CgroupPlan::default() };
 
     let resources = linux.and_then(|linux| linux.resources().as_ref());
     let mut writer = Writer { directories: &plan.directories, writes: Vec::new(), problems };
@@ -151,6 +154,7 @@ pub(crate) fn plan(
     }
     plan.optional = match (ignores_permissions(host, options), asked) {
         (false, _) => Absence::Never,
+        _ if plan.unit.is_some() => Absence::Never,
         (true, Some(_)) => Absence::WithoutControllers,
         (true, None) => Absence::Any,
     };
@@ -176,7 +180,40 @@ pub(crate) fn plan(
         }
     }
     plan.writes = writer.writes;
+    if let Some(unit) = &mut plan.unit {
+        unit.properties.extend(unit::properties_of(&mut plan.writes));
+    }
     plan
+}
+
+/// The annotations that speak of the unit.
+pub(crate) fn plan_annotations(spec: &spec::Spec, plan: &mut CgroupPlan, problems: &mut Vec<Problem>) {
+    if let Some(unit) = &mut plan.unit {
+        unit::annotations(spec, unit, problems);
+    }
+}
+
+/// The place of a cgroup that systemd makes.
+fn in_unit(
+    asked: Option<&Path>,
+    id: &ContainerId,
+    host: &Host,
+    manager: &SystemdManager,
+    problems: &mut Vec<Problem>,
+) -> Option<CgroupPlan> {
+    let CgroupLayout::Unified { mountpoint } = &host.cgroups else {
+        let message = "the systemd cgroup manager needs a host with cgroup v2 alone; leave --systemd-cgroup out and \
+                       give a plain path";
+        report(problems, "/linux/cgroupsPath", message);
+        return None;
+    };
+    let unit = unit::plan(asked, id, manager, problems)?;
+    let directory = CgroupDirectory {
+        controllers: Vec::new(),
+        mountpoint: mountpoint.clone(),
+        path: mountpoint.join(unit::expected_directory(&unit, host)),
+    };
+    Some(CgroupPlan { directories: vec![directory], unit: Some(unit), ..CgroupPlan::default() })
 }
 
 /// Without root a cgroup is welcome, not needed; so it is where somebody is root of a user namespace, who cannot know

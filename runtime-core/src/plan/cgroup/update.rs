@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{CgroupDirectory, CgroupPlan, Writer, v1, v2};
+use super::{CgroupDirectory, CgroupPlan, UnitProperty, Writer, unit, v1, v2};
 use crate::error::{Error, Problem, Result};
 use oci_spec::runtime as spec;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub(crate) struct UpdatePlan {
     /// Its memory writes come last: a lower limit may kill, which cannot be taken back if another value is refused.
     pub(crate) cgroup: CgroupPlan,
+    /// The same for systemd, where it is its unit.
+    pub(crate) properties: Vec<UnitProperty>,
     /// The new memory limit, to be compared with the usage first (`checkBeforeUpdate`).
     pub(crate) at_least_usage: Option<u64>,
 }
@@ -22,6 +24,7 @@ pub(crate) struct UpdatePlan {
 /// Plans it for a container whose directories are these: controllers, no controllers being v2, and the path.
 pub(crate) fn plan_update(
     directories: Vec<(Vec<String>, PathBuf)>,
+    has_unit: bool,
     given: &spec::LinuxResources,
     saved: Option<&spec::LinuxResources>,
 ) -> Result<UpdatePlan> {
@@ -50,7 +53,9 @@ pub(crate) fn plan_update(
     if !problems.is_empty() {
         return Err(Error::problems_found(problems));
     }
+    let properties = if has_unit { unit::properties_of(&mut writes) } else { Vec::new() };
     Ok(UpdatePlan {
+        properties,
         cgroup: CgroupPlan { directories, writes, ..CgroupPlan::default() },
         at_least_usage: given.memory().as_ref().and_then(|memory| checked_limit(memory, saved_memory)),
     })

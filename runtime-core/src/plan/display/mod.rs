@@ -55,6 +55,14 @@ impl Plan {
                 lines.add_at(opening, Step::OpenSource, mount.pointer("source"), text);
             }
         }
+        if let Some(unit) = &self.cgroup.unit {
+            let text = format!("ask systemd for the unit {} in {}", unit.name, unit.slice);
+            lines.add(Step::MakeCgroup, "/linux/cgroupsPath", text);
+            for property in &unit.properties {
+                let text = format!("{} is {}", property.name, property.value);
+                lines.add(Step::MakeCgroup, property.pointer.as_str(), text);
+            }
+        }
         let directories = if self.cgroup.disabled { &[][..] } else { &self.cgroup.directories };
         for directory in directories {
             let path = directory.path.display();
