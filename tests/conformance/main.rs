@@ -18,6 +18,7 @@ mod hooks;
 mod id_mapped;
 mod keyrings;
 mod lifecycle;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         namespaces::cases,
         net_devices::cases,
         mounts::cases,
+        mount_options::cases,
         id_mapped::cases,
         confinement::cases,
         devices::cases,

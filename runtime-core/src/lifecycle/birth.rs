@@ -59,7 +59,7 @@ pub(super) fn give_birth<'a>(
         let fds = [their_channel.as_fd(), gate.start.as_fd()]
             .into_iter()
             .chain(files.rootfs.as_ref().map(AsFd::as_fd))
-            .chain(files.sources.iter().flatten().map(AsFd::as_fd))
+            .chain(files.mounts.iter().filter_map(|mount| Some(mount.source.as_ref()?.as_fd())))
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
             .chain(joins.iter().map(|(_, fd)| fd.as_fd()))
             .chain(host_proc.as_ref().map(AsFd::as_fd))
@@ -80,9 +80,7 @@ pub(super) fn give_birth<'a>(
         channel: their_channel.as_fd(),
         start: gate.start.as_fd(),
         rootfs: files.rootfs.as_ref().map(AsFd::as_fd),
-        sources: &mut files.sources,
-        mount_data: &files.mount_data,
-        lacking_cgroup: &files.lacking_cgroup,
+        mounts: &mut files.mounts,
         seals: &mut files.seals,
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
         joins: if two_stages { &[] } else { &joins },

@@ -3,22 +3,21 @@
 use super::id_maps::IdMaps;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Problem, Result};
-use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
+use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
-use crate::rootfs;
+use crate::rootfs::{self, Legacy, MountInput};
 use crate::sys::{self, Failed};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The rootfs, the bind sources and what goes with them.
 #[derive(Debug)]
 pub(super) struct FileSystem {
     /// `None`, and no sources, where the new process has to open them.
     pub(super) rootfs: Option<OwnedFd>,
-    pub(super) sources: Vec<Option<OwnedFd>>,
-    pub(super) mount_data: Vec<Option<CString>>,
-    pub(super) lacking_cgroup: Vec<bool>,
+    pub(super) mounts: Vec<MountInput>,
     pub(super) seals: Vec<Option<OwnedFd>>,
     pub(super) id_maps: IdMaps,
 }
@@ -29,37 +28,36 @@ impl FileSystem {
         let inside = plan.rootfs.opened_inside;
         let rootfs = if inside { None } else { Some(open_rootfs(plan)?) };
         recorder.runtime_at(Step::OpenSource)?;
-        let mut sources = Vec::with_capacity(plan.mounts.len());
+        let mut mounts = Vec::with_capacity(plan.mounts.len());
         let mut id_maps = IdMaps::default();
-        let lacks_cgroup =
-            |mount: &MountPlan| mount.cgroup.is_some_and(|index| !cgroup.has(&plan.cgroup, index));
         for (index, mount) in plan.mounts.iter().enumerate() {
-            if let MountSource::Bind { path, in_rootfs: false, .. } = &mount.source
-                && mount.target.as_c_str() == c"/proc"
-            {
-                check_is_proc(mount.item, path)?;
-            }
-            sources.push(match &mount.source {
-                MountSource::Bind { path, recursive, in_rootfs: false }
-                    if !inside && !lacks_cgroup(mount) =>
-                {
-                    let copy = rootfs::open_bind(path, *recursive, mount)
-                        .map_err(|failed| source_error(mount.item, path, failed))?;
-                    id_maps.map(index, copy.as_fd(), plan)?;
-                    Some(copy)
+            let lacks_cgroup = mount.cgroup.is_some_and(|index| !cgroup.has(&plan.cgroup, index));
+            let mut input = MountInput { lacks_cgroup, legacy: Legacy::of(mount), ..MountInput::default() };
+            if let MountSource::Bind { path, in_rootfs: false, links, .. } = &mount.source {
+                if mount.target.as_c_str() == c"/proc" {
+                    check_is_proc(mount.item, path)?;
                 }
-                _ => None,
-            });
+                if links.copy {
+                    input.link = link_at(path);
+                }
+                if !inside && input.is_bound_from_host(mount) {
+                    let copy =
+                        rootfs::open_bind(mount).map_err(|failed| source_error(mount.item, path, failed))?;
+                    id_maps.map(index, copy.as_fd(), plan)?;
+                    input.source = Some(copy);
+                }
+            }
+            mounts.push(input);
         }
-        Ok(FileSystem {
-            rootfs,
-            sources,
-            mount_data: plan.mounts.iter().map(rootfs::legacy_data).collect(),
-            lacking_cgroup: plan.mounts.iter().map(lacks_cgroup).collect(),
-            seals: plan.mounts.iter().map(|_| None).collect(),
-            id_maps,
-        })
+        let seals = plan.mounts.iter().map(|_| None).collect();
+        Ok(FileSystem { rootfs, mounts, seals, id_maps })
     }
+}
+
+/// What the symbolic link there says, if it is one.
+fn link_at(path: &CStr) -> Option<CString> {
+    let text = std::fs::read_link(OsStr::from_bytes(path.to_bytes())).ok()?;
+    CString::new(text.into_os_string().into_vec()).ok()
 }
 
 /// Programs believe what /proc says, so a container's is a real one (as runc has it since CVE-2019-16884).

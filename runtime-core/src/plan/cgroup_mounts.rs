@@ -5,7 +5,7 @@
 //! container's part. Without one it gets a bind mount of its own cgroup, and nothing above that. On a v1 or hybrid
 //! host there is one mount for each hierarchy, on a tmpfs.
 
-use super::mount_options::{MountAttributes, MountOptions, NODEV, NOEXEC, NOSUID, Parameter};
+use super::mount_options::{BindLinks, MountAttributes, MountOptions, NODEV, NOEXEC, NOSUID, Parameter};
 use super::mounts::{MountContext, MountPlan, MountSource};
 use super::problems::{Pointer, Problems};
 use super::{CgroupDirectory, NamespaceKind};
@@ -43,7 +43,8 @@ pub(super) fn plan(
                 let source = mount.source().as_deref().unwrap_or(Path::new("cgroup"));
                 let source = problems.path(&place.key("source"), source);
                 let parameters = options.parameters.iter().map(|(_, parameter)| parameter.clone()).collect();
-                MountSource::Filesystem { fstype: c"cgroup2".to_owned(), source, parameters, copy_up: false }
+                let (fstype, flags) = (c"cgroup2".to_owned(), options.flags);
+                MountSource::Filesystem { fstype, source, parameters, flags, copy_up: false }
             } else {
                 refuse_parameters(options, place, problems);
                 bind(directory, place, problems)
@@ -76,6 +77,7 @@ pub(super) fn plan(
     }
 }
 
+/// What belongs to a file system, where it is not ours alone.
 fn refuse_parameters(options: &MountOptions, place: &Pointer<'_>, problems: &mut Problems) {
     for (index, parameter) in &options.parameters {
         let key = parameter.key.to_string_lossy();
@@ -86,11 +88,14 @@ fn refuse_parameters(options: &MountOptions, place: &Pointer<'_>, problems: &mut
             ),
         );
     }
+    if options.flags & libc::MS_I_VERSION != 0 {
+        problems.add(&place.key("options"), "\"iversion\" cannot be applied: a cgroup has no such counters");
+    }
 }
 
 fn bind(directory: &CgroupDirectory, place: &Pointer<'_>, problems: &mut Problems) -> MountSource {
     let path = problems.path(place, &directory.path);
-    MountSource::Bind { path, in_rootfs: false, recursive: false }
+    MountSource::Bind { path, in_rootfs: false, recursive: false, links: BindLinks::default() }
 }
 
 /// Holds the mount points; the hierarchies are mounted in it, so it can be sealed only at the end.
@@ -100,6 +105,7 @@ fn tmpfs(base: &MountPlan, readonly: bool) -> MountPlan {
             fstype: c"tmpfs".to_owned(),
             source: c"tmpfs".to_owned(),
             parameters: vec![Parameter { key: c"mode".to_owned(), value: Some(c"755".to_owned()) }],
+            flags: 0,
             copy_up: false,
         },
         attributes: MountAttributes { set: NOSUID | NODEV | NOEXEC, clear: 0 },
@@ -124,7 +130,7 @@ fn of_controllers(hierarchy: &CgroupDirectory) -> MountSource {
             None => Parameter { key: text(controller), value: None },
         })
         .collect();
-    MountSource::Filesystem { fstype: c"cgroup".to_owned(), source, parameters, copy_up: false }
+    MountSource::Filesystem { fstype: c"cgroup".to_owned(), source, parameters, flags: 0, copy_up: false }
 }
 
 /// Where `cpu,cpuacct` is one hierarchy, `cpu` and `cpuacct` lead to it.

@@ -41,7 +41,7 @@ pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
 pub use hooks::{HookKind, HookOutput, HookPlan, HooksPlan};
 pub use id_maps::{IdMapPlan, MountIds};
 pub use memory_policy::MemoryPolicyPlan;
-pub use mount_options::{MountAttributes, Parameter};
+pub use mount_options::{BindLinks, MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
 pub use net_devices::NetDevicePlan;

@@ -33,6 +33,17 @@ pub struct Parameter {
     pub value: Option<CString>,
 }
 
+/// Symbolic links at the ends of a bind mount; usually both are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BindLinks {
+    /// Mount the link at the source, not what it leads to (`src-nofollow`).
+    pub keep_source: bool,
+    /// Mount onto the link at the target, not onto what it leads to (`dest-nofollow`).
+    pub keep_target: bool,
+    /// In place of a mount make the same link at the target (`copy-symlink`).
+    pub copy: bool,
+}
+
 /// `MOUNT_ATTR_RDONLY`, from linux/mount.h.
 pub(crate) const RDONLY: u64 = 0x0000_0001;
 /// `MOUNT_ATTR_NOSUID`.
@@ -103,8 +114,14 @@ enum Effect {
     IdMap {
         recursive: bool,
     },
-    /// Known, and refused by name.
-    Refused(&'static str),
+    /// A flag of the file system that has no key: of mount(2) alone, on or off.
+    Flag(u64, bool),
+    /// A link at the source is copied.
+    CopyLink,
+    /// A link at the source is what is mounted.
+    KeepSource,
+    /// A link at the target is what is mounted onto.
+    KeepTarget,
 }
 
 /// Sorted by name.
@@ -115,23 +132,23 @@ const TABLE: &[(&str, Effect)] = {
         ("async", Superblock),
         ("atime", Atime(self::Atime::Never, false)),
         ("bind", Bind { recursive: false }),
+        ("copy-symlink", CopyLink),
         ("defaults", Nothing),
+        ("dest-nofollow", KeepTarget),
         ("dev", Clear(NODEV)),
         ("diratime", Clear(NODIRATIME)),
         ("dirsync", Superblock),
         ("exec", Clear(NOEXEC)),
         ("idmap", IdMap { recursive: false }),
-        // The file systems that have change counters keep them always; no call that makes mounts can say it.
-        ("iversion", Refused("counting changes of inodes (\"iversion\"), which fsopen(2) cannot ask for")),
+        ("iversion", Flag(libc::MS_I_VERSION, true)),
         ("lazytime", Superblock),
-        // fsopen(2) reports into its own fd, never into the kernel's log.
-        ("loud", Nothing),
+        ("loud", Flag(libc::MS_SILENT, false)),
         ("mand", Superblock),
         ("noatime", Atime(self::Atime::Never, true)),
         ("nodev", Set(NODEV)),
         ("nodiratime", Set(NODIRATIME)),
         ("noexec", Set(NOEXEC)),
-        ("noiversion", Nothing),
+        ("noiversion", Flag(libc::MS_I_VERSION, false)),
         ("nolazytime", Superblock),
         ("nomand", Superblock),
         ("norelatime", Atime(self::Atime::Relative, false)),
@@ -168,8 +185,9 @@ const TABLE: &[(&str, Effect)] = {
         ("runbindable", Propagation(libc::MS_UNBINDABLE | libc::MS_REC)),
         ("rw", Readonly(false)),
         ("shared", Propagation(libc::MS_SHARED)),
-        ("silent", Refused("mounting without messages in the kernel's log (\"silent\"), which fsopen(2) cannot ask for")),
+        ("silent", Flag(libc::MS_SILENT, true)),
         ("slave", Propagation(libc::MS_SLAVE)),
+        ("src-nofollow", KeepSource),
         ("strictatime", Atime(self::Atime::Strict, true)),
         ("suid", Clear(NOSUID)),
         ("symfollow", Clear(NOSYMFOLLOW)),
@@ -184,9 +202,9 @@ fn effect(option: &str) -> Option<Effect> {
     Some(TABLE[index].1)
 }
 
-/// Every option that is understood and not refused, sorted: what `husk features` lists.
+/// Every option that is understood, sorted: what `husk features` lists.
 pub(crate) fn known() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().filter(|(_, effect)| !matches!(effect, Effect::Refused(_))).map(|(name, _)| *name)
+    TABLE.iter().map(|(name, _)| *name)
 }
 
 /// The propagation type of that name, for `rootfsPropagation`.
@@ -214,6 +232,9 @@ pub(super) struct MountOptions {
     pub(super) remount: bool,
     pub(super) copy_up: bool,
     pub(super) id_map: Option<IdMapOption>,
+    pub(super) links: BindLinks,
+    /// `MS_…` flags for mount(2).
+    pub(super) flags: u64,
     /// `ro` or `rw`, when either is given.
     pub(super) readonly: Option<bool>,
     /// Of this mount; `ro` and `rw` are not in it.
@@ -248,7 +269,11 @@ impl MountOptions {
                 Some(Effect::IdMap { recursive }) => {
                     read.id_map = Some(IdMapOption { recursive, text: None, index });
                 }
-                Some(Effect::Refused(what)) => problems.unsupported(&place.item(index), what),
+                Some(Effect::Flag(flag, true)) => read.flags |= flag,
+                Some(Effect::Flag(flag, false)) => read.flags &= !flag,
+                Some(Effect::CopyLink) => read.links.copy = true,
+                Some(Effect::KeepSource) => read.links.keep_source = true,
+                Some(Effect::KeepTarget) => read.links.keep_target = true,
                 Some(Effect::Superblock) => {
                     let key = CString::new(option.as_str()).unwrap_or_default();
                     read.parameters.push((index, Parameter { key, value: None }));

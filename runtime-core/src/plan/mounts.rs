@@ -4,7 +4,7 @@
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
 use super::id_maps::{self, IdMapPlan};
-use super::mount_options::{MountAttributes, MountOptions, Parameter};
+use super::mount_options::{BindLinks, MountAttributes, MountOptions, Parameter};
 use super::problems::{Pointer, Problems};
 use super::{CgroupPlan, NamespaceKind, NamespacePlan};
 use crate::host::Host;
@@ -24,6 +24,8 @@ pub enum MountSource {
         in_rootfs: bool,
         /// With everything mounted below it (`rbind`).
         recursive: bool,
+        /// What happens where either end is a symbolic link.
+        links: BindLinks,
     },
     /// A new instance of a file system.
     Filesystem {
@@ -33,6 +35,8 @@ pub enum MountSource {
         source: CString,
         /// Its parameters, superblock flags (`ro`, `sync`, …) included.
         parameters: Vec<Parameter>,
+        /// `MS_…` flags that have no other name: `silent` and `iversion`. With any of them mount(2) makes the mount.
+        flags: u64,
         /// Copy what the rootfs has at the target into it (`tmpcopyup`).
         copy_up: bool,
     },
@@ -111,6 +115,7 @@ fn plan_one(
     if options.copy_up && (is_bind || fstype != "tmpfs") {
         problems.add(&place.key("options"), "\"tmpcopyup\" is for a tmpfs");
     }
+    check_links(options.links, is_bind, place, problems);
 
     let base = MountPlan {
         item: u32::try_from(index).unwrap_or(u32::MAX),
@@ -222,10 +227,26 @@ fn check_proc(target: &Path, fstype: &str, is_bind: bool, place: &Pointer<'_>, p
     }
 }
 
+fn check_links(links: BindLinks, is_bind: bool, place: &Pointer<'_>, problems: &mut Problems) {
+    if links != BindLinks::default() && !is_bind {
+        let message = "\"copy-symlink\", \"src-nofollow\" and \"dest-nofollow\" are for bind mounts";
+        problems.add(&place.key("options"), message);
+    }
+    if links.copy && (links.keep_source || links.keep_target) {
+        let message = "\"copy-symlink\" is mutually exclusive with \"src-nofollow\" and \"dest-nofollow\"";
+        problems.add(&place.key("options"), message);
+    }
+}
+
+/// What belongs to a file system, where none is made.
 fn refuse_parameters(options: &MountOptions, why: &str, place: &Pointer<'_>, problems: &mut Problems) {
     for (index, parameter) in &options.parameters {
         let message = format!("{why}: {:?}", parameter.key.to_string_lossy());
         problems.add(&place.key("options").item(*index), message);
+    }
+    // Nothing is said about a mount of what is mounted already, so "silent" is what it is in any case.
+    if options.flags & libc::MS_I_VERSION != 0 {
+        problems.add(&place.key("options"), format!("{why}: \"iversion\""));
     }
 }
 
@@ -235,7 +256,12 @@ fn existing(
     place: &Pointer<'_>,
     problems: &mut Problems,
 ) -> MountPlan {
-    refuse_parameters(options, "not supported yet: a remount that changes the file system", place, problems);
+    refuse_parameters(
+        options,
+        "a remount changes the mount alone, not its file system, which others may have mounted too",
+        place,
+        problems,
+    );
     if let Some(readonly) = options.readonly {
         plan.attributes.set_readonly(readonly);
     }
@@ -268,8 +294,12 @@ fn bind(
             "is in the rootfs: \"/proc\" cannot be mounted because it is not of type proc",
         );
     }
+    if inside.is_some() && options.links.copy {
+        problems
+            .add(&place.key("source"), "is in the rootfs, where \"copy-symlink\" has nothing to copy from");
+    }
     let path = problems.path(&place.key("source"), inside.as_deref().unwrap_or(&path));
-    plan.source = MountSource::Bind { path, in_rootfs: inside.is_some(), recursive };
+    plan.source = MountSource::Bind { path, in_rootfs: inside.is_some(), recursive, links: options.links };
     match options.readonly {
         Some(true) if target == Path::new("/dev") => plan.seal_readonly = true,
         Some(readonly) => plan.attributes.set_readonly(readonly),
@@ -302,7 +332,8 @@ fn filesystem(
         _ => c"none".to_owned(),
     };
     let fstype = problems.text(&place.key("type"), fstype);
-    plan.source = MountSource::Filesystem { fstype, source, parameters, copy_up: options.copy_up };
+    let (flags, copy_up) = (options.flags, options.copy_up);
+    plan.source = MountSource::Filesystem { fstype, source, parameters, flags, copy_up };
     plan
 }
 
@@ -339,7 +370,8 @@ fn may_mount_sysfs(context: MountContext<'_>) -> bool {
 
 /// The host's /sys in place of one's own, read-only to the last mount in it.
 fn host_sys(mut plan: MountPlan) -> MountPlan {
-    plan.source = MountSource::Bind { path: c"/sys".to_owned(), in_rootfs: false, recursive: true };
+    let links = BindLinks::default();
+    plan.source = MountSource::Bind { path: c"/sys".to_owned(), in_rootfs: false, recursive: true, links };
     let mut readonly = MountAttributes::default();
     readonly.set_readonly(true);
     plan.recursive_attributes.set |= readonly.set;

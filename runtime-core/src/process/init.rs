@@ -10,13 +10,12 @@ use super::entry::{self, Program};
 use crate::credentials::{self, execution, limits};
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
-use crate::rootfs::{self, Mask, Mounter, Prepared, resolve};
+use crate::rootfs::{self, Mask, MountInput, Mounter, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
 use nix::sys::stat::{Mode, umask};
 use std::convert::Infallible;
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Everything that the new process has, laid out before the clone.
@@ -31,12 +30,8 @@ pub(crate) struct Init<'a> {
     /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own; `None` where
     /// the runtime has no privilege to open it.
     pub(crate) rootfs: Option<BorrowedFd<'a>>,
-    /// One for each mount of the plan: the bind sources that the runtime has opened, or room for them.
-    pub(crate) sources: &'a mut [Option<OwnedFd>],
-    /// One for each mount of the plan: its parameters as text where mount(2) has to be used.
-    pub(crate) mount_data: &'a [Option<CString>],
-    /// One for each mount of the plan: it would show a cgroup that the container does not have.
-    pub(crate) lacking_cgroup: &'a [bool],
+    /// One for each mount of the plan; the sources have room here where the runtime could not open them.
+    pub(crate) mounts: &'a mut [MountInput],
     /// Room for what is to be made read-only at the end, one for each mount.
     pub(crate) seals: &'a mut [Option<OwnedFd>],
     /// `cgroup.procs` of each v1 hierarchy.
@@ -154,13 +149,10 @@ fn join_namespaces(init: &Init<'_>) -> Result<()> {
 fn open_files(init: &mut Init<'_>) -> Result<OwnedFd> {
     init.recorder.at(Step::OpenRootfs)?;
     let rootfs = rootfs::open_rootfs(&init.plan.rootfs.path)?;
-    let rooms = init.sources.iter_mut().zip(init.lacking_cgroup);
-    for (plan, (room, lacks_cgroup)) in init.plan.mounts.iter().zip(rooms) {
-        if let MountSource::Bind { path, recursive, in_rootfs: false } = &plan.source
-            && !lacks_cgroup
-        {
+    for (plan, input) in init.plan.mounts.iter().zip(init.mounts.iter_mut()) {
+        if input.is_bound_from_host(plan) {
             init.recorder.at_item(Step::OpenSource, plan.item)?;
-            *room = Some(rootfs::open_bind(path, *recursive, plan)?);
+            input.source = Some(rootfs::open_bind(plan)?);
         }
     }
     Ok(rootfs)
@@ -287,14 +279,12 @@ fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
 
 fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut mounter = Mounter { root, proc };
-    let prepared = init.sources.iter().zip(init.mount_data).zip(init.lacking_cgroup);
-    let rows = init.plan.mounts.iter().zip(prepared).zip(init.seals.iter_mut());
-    for (index, ((plan, ((source, data), lacks_cgroup)), seal)) in (0..).zip(rows) {
+    let rows = init.plan.mounts.iter().zip(init.mounts.iter()).zip(init.seals.iter_mut());
+    for (index, ((plan, input), seal)) in (0..).zip(rows) {
         init.recorder.at_item(Step::Mount, plan.item)?;
         let inside = open_inside(init.channel, root, index, plan)?;
-        let source = inside.as_ref().or(source.as_ref()).map(AsFd::as_fd);
-        let prepared = Prepared { source, data: data.as_deref(), lacks_cgroup: *lacks_cgroup };
-        *seal = mounter.mount(plan, prepared)?;
+        let source = inside.as_ref().or(input.source.as_ref()).map(AsFd::as_fd);
+        *seal = mounter.mount(plan, source, input)?;
         mounter.forget_proc_if_used(plan);
     }
     Ok(())
@@ -308,8 +298,8 @@ fn open_inside(
     index: i32,
     plan: &MountPlan,
 ) -> Result<Option<OwnedFd>> {
-    let MountSource::Bind { path, recursive, in_rootfs: true } = &plan.source else { return Ok(None) };
-    let copy = rootfs::open_inside(root, path, *recursive, plan)?;
+    let MountSource::Bind { in_rootfs: true, .. } = &plan.source else { return Ok(None) };
+    let copy = rootfs::open_inside(root, plan)?;
     if plan.id_map.is_some() {
         say_with(channel, Word::MapIds(index), copy.as_fd())?;
         wait_for_go(channel)?;

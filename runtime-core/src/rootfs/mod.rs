@@ -6,6 +6,7 @@
 
 mod copy_up;
 mod device;
+mod legacy;
 mod mask;
 mod mount;
 mod pivot;
@@ -13,10 +14,10 @@ pub(crate) mod resolve;
 mod source;
 
 pub(crate) use device::{cover_target, make_device, make_link};
+pub(crate) use legacy::Legacy;
 pub(crate) use mask::{Mask, make_readonly};
-pub(crate) use mount::{Mounter, Prepared, legacy_data};
+pub(crate) use mount::{MountInput, Mounter};
 pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
-
 pub(crate) use source::{open_bind, open_inside, open_rootfs};
 
 use crate::sys::{self, Result};

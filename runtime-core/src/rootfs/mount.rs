@@ -1,17 +1,38 @@
 //! One step of filling the rootfs: make or take a mount, find its target, attach.
 
 use super::copy_up::copy_up;
+use super::legacy::Legacy;
 use super::mask::empty_directory;
 use super::resolve::{self, Make};
 use super::source::{propagate, set_attributes};
-use crate::plan::{MountPlan, MountSource, Parameter};
+use crate::plan::{BindLinks, MountPlan, MountSource, Parameter};
 use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
+use nix::mount::MsFlags;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// fsconfig(2) takes values of less than 256 bytes; an overlay of many layers has longer ones.
-const LONGEST_VALUE: usize = 255;
+/// What the runtime has laid out for one step before the clone.
+#[derive(Debug, Default)]
+pub(crate) struct MountInput {
+    /// The bind source, where the runtime has opened it.
+    pub(crate) source: Option<OwnedFd>,
+    /// Where mount(2) has to be used.
+    pub(crate) legacy: Option<Legacy>,
+    /// What the link at the source says, where the link is copied and not followed.
+    pub(crate) link: Option<CString>,
+    /// It would show a cgroup, and the container has none.
+    pub(crate) lacks_cgroup: bool,
+}
+
+impl MountInput {
+    /// Whether a bind source is to be opened on the host.
+    pub(crate) fn is_bound_from_host(&self, plan: &MountPlan) -> bool {
+        matches!(plan.source, MountSource::Bind { in_rootfs: false, .. })
+            && self.link.is_none()
+            && !self.lacks_cgroup
+    }
+}
 
 /// What mounting needs beside the plan.
 #[derive(Debug)]
@@ -22,43 +43,10 @@ pub(crate) struct Mounter<'a> {
     pub(crate) proc: Option<BorrowedFd<'a>>,
 }
 
-/// What is there for one mount before it is made.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Prepared<'a> {
-    /// The bind source, opened.
-    pub(crate) source: Option<BorrowedFd<'a>>,
-    /// The parameters, if mount(2) has to be used.
-    pub(crate) data: Option<&'a CStr>,
-    /// It would show a cgroup, and the container has none.
-    pub(crate) lacks_cgroup: bool,
-}
-
-/// The parameters as one string for mount(2), for those that fsconfig(2) cannot take. Made before the clone.
-pub(crate) fn legacy_data(plan: &MountPlan) -> Option<CString> {
-    let MountSource::Filesystem { parameters, .. } = &plan.source else { return None };
-    let value_length =
-        |parameter: &Parameter| parameter.value.as_ref().map_or(0, |value| value.as_bytes().len());
-    if parameters.iter().all(|parameter| value_length(parameter) <= LONGEST_VALUE) {
-        return None;
-    }
-    let mut data = Vec::new();
-    for parameter in parameters {
-        if !data.is_empty() {
-            data.push(b',');
-        }
-        data.extend_from_slice(parameter.key.as_bytes());
-        if let Some(value) = &parameter.value {
-            data.push(b'=');
-            data.extend_from_slice(value.as_bytes());
-        }
-    }
-    CString::new(data).ok()
-}
-
 impl Mounter<'_> {
     /// A mount can be attached once.
     pub(crate) fn forget_proc_if_used(&mut self, plan: &MountPlan) {
-        if let MountSource::Filesystem { fstype, parameters, .. } = &plan.source
+        if let MountSource::Filesystem { fstype, parameters, flags: 0, .. } = &plan.source
             && fstype.as_c_str() == c"proc"
             && parameters.is_empty()
         {
@@ -66,44 +54,28 @@ impl Mounter<'_> {
         }
     }
 
-    /// Carries out one step. What has to be made read-only at the end comes back.
-    pub(crate) fn mount(&self, plan: &MountPlan, prepared: Prepared<'_>) -> Result<Option<OwnedFd>> {
+    /// Carries out one step. `source` is the bind source if it is open by now. What has to be made read-only at the
+    /// end comes back.
+    pub(crate) fn mount(
+        &self,
+        plan: &MountPlan,
+        source: Option<BorrowedFd<'_>>,
+        input: &MountInput,
+    ) -> Result<Option<OwnedFd>> {
         match &plan.source {
-            MountSource::Bind { .. } => {
-                let nothing;
-                let mount = match prepared.source {
-                    Some(source) => source,
-                    // Not the cgroup of the caller, whose processes it would hand to the container (CVE-2023-25809).
-                    None if prepared.lacks_cgroup => {
-                        nothing = empty_directory()?;
-                        nothing.as_fd()
-                    }
-                    None => return Err(Failed::new(Call::OpenTree, Errno::EBADF)),
-                };
-                let is_directory = sys::fstat(mount)?.is_dir();
-                let make = if is_directory { Make::Directory } else { Make::File };
-                let target = resolve::open_or_make(self.root, &plan.target, make)?;
-                if sys::fstat(target.as_fd())?.is_dir() != is_directory {
-                    // The kernel says EINVAL; mount(2) said this, and engines know it.
-                    return Err(Failed::new(Call::MoveMount, Errno::ENOTDIR));
+            MountSource::Bind { links, .. } => {
+                match &input.link {
+                    Some(link) => self.make_link(plan, link, true)?,
+                    None => self.bind(plan, source, input.lacks_cgroup, *links)?,
                 }
-                sys::move_mount(mount, target.as_fd())?;
                 Ok(None)
             }
-            MountSource::Filesystem { fstype, source, parameters, copy_up } => match prepared.data {
-                Some(data) => self.mount_legacy(plan, fstype, source, data),
-                None => {
-                    let set = if prepared.lacks_cgroup { sys::MOUNT_ATTR_RDONLY } else { 0 };
-                    let set = plan.attributes.set | set;
-                    self.mount_filesystem(plan, fstype, source, parameters, set, *copy_up)
-                }
-            },
+            MountSource::Filesystem { fstype, source, parameters, copy_up, .. } => {
+                self.mount_filesystem(plan, fstype, source, parameters, *copy_up, input)
+            }
             MountSource::Symlink { text } => {
-                let (parent, name) = resolve::parent_and_name(self.root, &plan.target)?;
-                match nix::unistd::symlinkat(text.as_c_str(), parent.as_fd(), name.as_cstr()) {
-                    Ok(()) | Err(Errno::EEXIST) => Ok(None),
-                    Err(errno) => Err(Failed::new(Call::Symlinkat, errno)),
-                }
+                self.make_link(plan, text, false)?;
+                Ok(None)
             }
             MountSource::Existing => {
                 let target = resolve::open(self.root, &plan.target)?;
@@ -116,33 +88,79 @@ impl Mounter<'_> {
         }
     }
 
+    fn bind(
+        &self,
+        plan: &MountPlan,
+        source: Option<BorrowedFd<'_>>,
+        lacks_cgroup: bool,
+        links: BindLinks,
+    ) -> Result<()> {
+        let nothing;
+        let mount = match source {
+            Some(source) => source,
+            // Not the cgroup of the caller, whose processes it would hand to the container (CVE-2023-25809).
+            None if lacks_cgroup => {
+                nothing = empty_directory()?;
+                nothing.as_fd()
+            }
+            None => return Err(Failed::new(Call::OpenTree, Errno::EBADF)),
+        };
+        let is_directory = sys::fstat(mount)?.is_dir();
+        let make = if is_directory { Make::Directory } else { Make::File };
+        let target = if links.keep_target {
+            resolve::open_itself_or_make(self.root, &plan.target, make)?
+        } else {
+            resolve::open_or_make(self.root, &plan.target, make)?
+        };
+        if sys::fstat(target.as_fd())?.is_dir() != is_directory {
+            // The kernel says EINVAL; mount(2) said this, and engines know it.
+            return Err(Failed::new(Call::MoveMount, Errno::ENOTDIR));
+        }
+        sys::move_mount(mount, target.as_fd())
+    }
+
+    /// A symbolic link in place of a mount. What is there already has to be the same one, if it is `exact`.
+    fn make_link(&self, plan: &MountPlan, text: &CStr, exact: bool) -> Result<()> {
+        let (parent, name) = resolve::parent_and_name(self.root, &plan.target)?;
+        match nix::unistd::symlinkat(text, parent.as_fd(), name.as_cstr()) {
+            Err(Errno::EEXIST) if exact => {
+                let mut there = [0u8; 4096];
+                let length = sys::readlinkat(parent.as_fd(), name.as_cstr(), &mut there)
+                    .map_err(|_| Failed::new(Call::Symlinkat, Errno::EEXIST))?;
+                match there.get(..length) == Some(text.to_bytes()) {
+                    true => Ok(()),
+                    false => Err(Failed::new(Call::Symlinkat, Errno::EEXIST)),
+                }
+            }
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(errno) => Err(Failed::new(Call::Symlinkat, errno)),
+        }
+    }
+
     fn mount_filesystem(
         &self,
         plan: &MountPlan,
         fstype: &CStr,
         source: &CStr,
         parameters: &[Parameter],
-        set: u64,
         copy: bool,
+        input: &MountInput,
     ) -> Result<Option<OwnedFd>> {
+        let legacy = input.legacy.as_ref();
+        let set = plan.attributes.set | if input.lacks_cgroup { sys::MOUNT_ATTR_RDONLY } else { 0 };
         let own;
-        let mount = match self.proc {
-            Some(proc) if fstype == c"proc" && parameters.is_empty() => {
+        let detached = match (self.proc, legacy) {
+            (_, Some(_)) => None,
+            (Some(proc), None) if fstype == c"proc" && parameters.is_empty() => {
                 // Ours has no attributes that a config would want away but these.
                 let all = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
                 sys::mount_setattr(proc, false, 0, all & !plan.attributes.set, 0)?;
                 sys::mount_setattr(proc, false, plan.attributes.set, plan.attributes.clear, 0)?;
-                proc
+                Some(proc)
             }
             _ => {
-                let fs = sys::fsopen(fstype)?;
-                sys::fsconfig_set(fs.as_fd(), c"source", Some(source))?;
-                for parameter in parameters {
-                    sys::fsconfig_set(fs.as_fd(), &parameter.key, parameter.value.as_deref())?;
-                }
-                sys::fsconfig_create(fs.as_fd())?;
-                own = sys::fsmount(fs.as_fd(), set)?;
-                own.as_fd()
+                own = make_filesystem(fstype, source, parameters, set)?;
+                Some(own.as_fd())
             }
         };
         let target = if fstype == c"proc" || fstype == c"sysfs" {
@@ -150,13 +168,26 @@ impl Mounter<'_> {
         } else {
             resolve::open_or_make(self.root, &plan.target, Make::Directory)?
         };
+        let attached;
+        let mount = match (detached, legacy) {
+            (Some(detached), _) => detached,
+            (None, legacy) => {
+                attached = self.mount_legacy(&plan.target, target.as_fd(), fstype, source, legacy)?;
+                if set != 0 || plan.attributes.clear != 0 {
+                    sys::mount_setattr(attached.as_fd(), false, set, plan.attributes.clear, 0)?;
+                }
+                attached.as_fd()
+            }
+        };
         if fstype == c"tmpfs" && !parameters.iter().any(|parameter| parameter.key.as_c_str() == c"mode") {
             keep_mode(mount, target.as_fd())?;
         }
         if copy {
             copy_up(target.as_fd(), mount)?;
         }
-        sys::move_mount(mount, target.as_fd())?;
+        if let Some(detached) = detached {
+            sys::move_mount(detached, target.as_fd())?;
+        }
         let all = plan.recursive_attributes;
         if !all.is_empty() {
             sys::mount_setattr(mount, true, all.set, all.clear, 0)?;
@@ -188,26 +219,38 @@ impl Mounter<'_> {
         }
     }
 
-    /// mount(2), onto the working directory, which is the target itself and not a path to it.
+    /// mount(2), onto the working directory, which is the target itself and not a path to it. Gives what is mounted.
     fn mount_legacy(
         &self,
-        plan: &MountPlan,
+        path: &CStr,
+        target: BorrowedFd<'_>,
         fstype: &CStr,
         source: &CStr,
-        data: &CStr,
-    ) -> Result<Option<OwnedFd>> {
-        use nix::mount::{MsFlags, mount};
-        let target = resolve::open_or_make(self.root, &plan.target, Make::Directory)?;
-        nix::unistd::fchdir(target.as_fd()).map_err(Failed::from(Call::Fchdir))?;
-        mount(Some(source), c".", Some(fstype), MsFlags::empty(), Some(data))
+        legacy: Option<&Legacy>,
+    ) -> Result<OwnedFd> {
+        let (flags, data) = legacy.map_or((0, c""), |legacy| (legacy.flags, legacy.data.as_c_str()));
+        nix::unistd::fchdir(target).map_err(Failed::from(Call::Fchdir))?;
+        let flags = MsFlags::from_bits_retain(flags);
+        nix::mount::mount(Some(source), c".", Some(fstype), flags, Some(data))
             .map_err(Failed::from(Call::Mount))?;
-        let mounted = resolve::open(self.root, &plan.target)?;
-        set_attributes(mounted.as_fd(), plan)?;
-        for &flags in &plan.propagation {
-            propagate(mounted.as_fd(), flags)?;
-        }
-        Ok(plan.seal_readonly.then_some(mounted))
+        resolve::open(self.root, path)
     }
+}
+
+/// A new file system, as a mount that lies nowhere yet.
+fn make_filesystem(
+    fstype: &CStr,
+    source: &CStr,
+    parameters: &[Parameter],
+    attributes: u64,
+) -> Result<OwnedFd> {
+    let fs = sys::fsopen(fstype)?;
+    sys::fsconfig_set(fs.as_fd(), c"source", Some(source))?;
+    for parameter in parameters {
+        sys::fsconfig_set(fs.as_fd(), &parameter.key, parameter.value.as_deref())?;
+    }
+    sys::fsconfig_create(fs.as_fd())?;
+    sys::fsmount(fs.as_fd(), attributes)
 }
 
 /// A tmpfs without `mode=` has the permissions of the directory that it covers.

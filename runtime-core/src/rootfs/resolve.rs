@@ -63,6 +63,22 @@ pub(crate) fn open_plain(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     sys::openat2(root, path, libc::O_PATH, 0, RESOLVE_IN_ROOT_PLAIN)
 }
 
+/// Opens what is at `path` in the root; a symbolic link there is what is meant, and not where it leads.
+pub(crate) fn open_itself(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    let (parent, name) = parent_and_name(root, path)?;
+    // RESOLVE_NO_SYMLINKS would refuse to give a link itself; one name needs no more than O_NOFOLLOW.
+    let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    sys::openat2(parent.as_fd(), name.as_cstr(), libc::O_PATH | libc::O_NOFOLLOW, 0, resolve)
+}
+
+/// Likewise, and makes what is missing.
+pub(crate) fn open_itself_or_make(root: BorrowedFd<'_>, path: &CStr, make: Make) -> Result<OwnedFd> {
+    match open_itself(root, path) {
+        Err(Failed { errno: Errno::ENOENT, .. }) => open_or_make(root, path, make),
+        found => found,
+    }
+}
+
 /// Opens what is at `path` in the root, and makes it, and the directories that lead to it, where they are missing.
 pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, make: Make) -> Result<OwnedFd> {
     match open(root, path) {

@@ -5,8 +5,9 @@
 //! detached, and it never stays a peer of the host's mount unless the config asks for `shared`.
 
 use super::resolve;
-use crate::plan::MountPlan;
-use crate::sys::{self, Result};
+use crate::plan::{MountPlan, MountSource};
+use crate::sys::{self, Call, Failed, Result};
+use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -29,20 +30,27 @@ pub(super) fn set_attributes(mount: BorrowedFd<'_>, plan: &MountPlan) -> Result<
     Ok(())
 }
 
-/// A copy of the mount at `path` on the host, ready to be attached.
-pub(crate) fn open_bind(path: &CStr, recursive: bool, plan: &MountPlan) -> Result<OwnedFd> {
-    ready(sys::open_tree(sys::cwd(), path, recursive)?, plan)
+/// A copy of the bind source of this step, on the host, ready to be attached.
+pub(crate) fn open_bind(plan: &MountPlan) -> Result<OwnedFd> {
+    let MountSource::Bind { path, recursive, links, .. } = &plan.source else { return not_a_bind() };
+    let copy = if links.keep_source {
+        sys::open_tree_itself(sys::cwd(), path, *recursive)?
+    } else {
+        sys::open_tree(sys::cwd(), path, *recursive)?
+    };
+    ready(copy, plan)
 }
 
 /// The same for a path in the container's root, which the image cannot make lead out of it.
-pub(crate) fn open_inside(
-    root: BorrowedFd<'_>,
-    path: &CStr,
-    recursive: bool,
-    plan: &MountPlan,
-) -> Result<OwnedFd> {
-    let place = resolve::open(root, path)?;
-    ready(sys::open_tree(place.as_fd(), c"", recursive)?, plan)
+pub(crate) fn open_inside(root: BorrowedFd<'_>, plan: &MountPlan) -> Result<OwnedFd> {
+    let MountSource::Bind { path, recursive, links, .. } = &plan.source else { return not_a_bind() };
+    let place =
+        if links.keep_source { resolve::open_itself(root, path)? } else { resolve::open(root, path)? };
+    ready(sys::open_tree(place.as_fd(), c"", *recursive)?, plan)
+}
+
+fn not_a_bind() -> Result<OwnedFd> {
+    Err(Failed::new(Call::OpenTree, Errno::EINVAL))
 }
 
 fn ready(copy: OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {

@@ -14,7 +14,16 @@ const OPEN_TREE_CLOEXEC: u32 = libc::O_CLOEXEC as u32;
 /// `open_tree(dir, path, OPEN_TREE_CLONE | …)`, open_tree(2), since Linux 5.2: a detached copy of the mount at
 /// `path`, with everything below it if `recursive`. An empty path means `dir` itself.
 pub(crate) fn open_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
-    let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    clone_tree(dir, path, recursive, libc::AT_EMPTY_PATH)
+}
+
+/// The same with `AT_SYMLINK_NOFOLLOW`: if `path` is a symbolic link, the link.
+pub(crate) fn open_tree_itself(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+    clone_tree(dir, path, recursive, libc::AT_SYMLINK_NOFOLLOW)
+}
+
+fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, how: i32) -> Result<OwnedFd> {
+    let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | how.unsigned_abs();
     if recursive {
         flags |= libc::AT_RECURSIVE as u32;
     }

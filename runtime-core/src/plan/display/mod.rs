@@ -49,7 +49,7 @@ impl Plan {
         lines.add_at(opening, Step::OpenRootfs, "/root/path", text_of_rootfs);
         let opening = if self.rootfs.opened_inside { opening } else { Step::OpenSource };
         for mount in &self.mounts {
-            if let MountSource::Bind { path, recursive, in_rootfs: false } = &mount.source {
+            if let MountSource::Bind { path, recursive, in_rootfs: false, .. } = &mount.source {
                 let all = if *recursive { " and all mounts below it" } else { "" };
                 let text = format!("open {}{all}", text(path));
                 lines.add_at(opening, Step::OpenSource, mount.pointer("source"), text);
@@ -264,12 +264,22 @@ impl MountPlan {
     fn describe(&self) -> String {
         let target = text(&self.target);
         let mut words = match &self.source {
-            MountSource::Bind { path, recursive, in_rootfs } => {
+            MountSource::Bind { path, recursive, in_rootfs, links } => {
                 let all = if *recursive { "all of " } else { "" };
                 let whose = if *in_rootfs { "the container's " } else { "" };
-                format!("{target}: bind {all}{whose}{}", text(path))
+                let mut words = format!("{target}: bind {all}{whose}{}", text(path));
+                if links.keep_source {
+                    words += ", itself if it is a link";
+                }
+                if links.keep_target {
+                    words += ", onto the link if there is one";
+                }
+                if links.copy {
+                    words += ", or make the same link if it is one";
+                }
+                words
             }
-            MountSource::Filesystem { fstype, source, parameters, copy_up } => {
+            MountSource::Filesystem { fstype, source, parameters, flags, copy_up } => {
                 let parameters: Vec<_> = parameters
                     .iter()
                     .map(|parameter| match &parameter.value {
@@ -280,6 +290,11 @@ impl MountPlan {
                 let mut words = format!("{target}: {} from {:?}", text(fstype), text(source));
                 if !parameters.is_empty() {
                     words += &format!(" with {}", parameters.join(","));
+                }
+                for (flag, name) in [(libc::MS_SILENT, "silent"), (libc::MS_I_VERSION, "iversion")] {
+                    if flags & flag != 0 {
+                        words += &format!(", {name}");
+                    }
                 }
                 if *copy_up {
                     words += ", filled with what the root has there";

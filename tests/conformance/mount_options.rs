@@ -1,0 +1,316 @@
+//! What mount options do: each kind, opposites, and those that only some calls of the kernel can express.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use husk_conformance::suite::Case;
+use husk_conformance::{Container, Lab, Outcome, Stop, case};
+use nix::mount::{MsFlags, mount, umount};
+use serde_json::Value;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(all_that_features_lists_are_taken, lacks "runc": "hands \"defaults\" to the file system"),
+        case!(flags_of_the_file_system),
+        case!(iversion_and_silent_with_everything_else),
+        case!(the_last_of_opposites_wins),
+        case!(access_times),
+        case!(recursive_options_reach_submounts),
+        case!(recursive_options_are_cleared, lacks "runc 1.1": "says \"ratime\" as the kernel does not take it"),
+        case!(tmpcopyup_takes_everything_along),
+        case!(bind_refuses_options_of_a_file_system, lacks "runc 1.1": "drops them"),
+        case!(src_nofollow_and_dest_nofollow, lacks "runc": "takes \"src-nofollow\" for data of a file system"),
+        case!(copy_symlink_copies_the_link, lacks "runc": "takes \"copy-symlink\" for data of a file system"),
+        case!(copy_symlink_keeps_what_is_there, lacks "runc": "takes \"copy-symlink\" for data of a file system"),
+    ]
+}
+
+/// The lines of mountinfo for `places`, joined, as the container sees them.
+fn mount_lines(container: &mut Container<'_>, places: &[&str]) -> Result<Vec<String>, Stop> {
+    let finished = container.run_sh("cat /proc/self/mountinfo")?.ok();
+    let line = |place: &&str| {
+        let found = finished.stdout.lines().rfind(|line| line.split(' ').nth(4) == Some(place));
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| Stop::Failed(format!("nothing is mounted on {place}: {finished}")))
+    };
+    places.iter().map(line).collect()
+}
+
+fn mount_line(container: &mut Container<'_>, place: &str) -> Result<String, Stop> {
+    Ok(mount_lines(container, &[place])?.remove(0))
+}
+
+/// Options of the mount, and those of its file system.
+fn options_of(line: &str) -> (Vec<&str>, Vec<&str>) {
+    let words: Vec<&str> = line.split(' ').collect();
+    (words[5].split(',').collect(), words[words.len() - 1].split(',').collect())
+}
+
+/// A directory with a file in it, and a tmpfs with another one on its `sub`.
+struct Tree(String);
+
+impl Tree {
+    fn new(container: &Container<'_>, flags: MsFlags) -> Result<Self, Stop> {
+        let directory = container.directory.join("tree");
+        let sub = directory.join("sub");
+        fs::create_dir_all(&sub)?;
+        mount(Some("tmpfs"), &sub, Some("tmpfs"), flags, None::<&str>)?;
+        let tree = Tree(directory.to_string_lossy().into_owned());
+        for place in [&directory, &sub] {
+            fs::write(place.join("file"), "content\n")?;
+            symlink("file", place.join("link"))?;
+        }
+        Ok(tree)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = umount(format!("{}/sub", self.0).as_str());
+    }
+}
+
+fn all_that_features_lists_are_taken(lab: &Lab) -> Outcome {
+    let features = lab.container()?.runtime(["features"])?.output()?.ok();
+    let features: Value = serde_json::from_str(&features.stdout)?;
+    let names = features["mountOptions"].as_array().cloned().unwrap_or_default();
+    assert!(names.len() > 50, "{features}");
+    let mut container = lab.container()?;
+    container.config.user_namespace(0);
+    // Nobody but the owner of a cgroup namespace may mount cgroups.
+    container.config.without_mount("/sys/fs/cgroup");
+    let source = container.directory.join("source");
+    fs::create_dir(&source)?;
+    for name in names.iter().filter_map(Value::as_str) {
+        let target = format!("/o/{name}");
+        fs::create_dir_all(container.rootfs().join(&target[1..]))?;
+        let source = source.to_string_lossy();
+        match name {
+            "bind" | "rbind" => container.config.mount("none", &source, &target, &[name]),
+            "remount" => container.config.mount("none", "none", "/o/rw", &[name, "nosuid"]),
+            "idmap" | "ridmap" => container.config.mount("none", &source, &target, &["rbind", name]),
+            "copy-symlink" | "src-nofollow" | "dest-nofollow" => {
+                container.config.mount("none", &source, &target, &["rbind", name])
+            }
+            _ => container.config.mount("tmpfs", "tmpfs", &target, &[name]),
+        };
+    }
+    // The remount needs what it changes, which is listed after it.
+    let mounts = container.config.0["mounts"].as_array_mut().expect("mounts");
+    mounts.sort_by_key(|mount| mount["options"][0] == "remount");
+    let finished = container.run_sh("grep -c ' /o/' /proc/self/mountinfo")?.ok();
+    assert_eq!(finished.stdout.trim().parse::<usize>()?, names.len() - 1);
+    container.nothing_left()
+}
+
+fn flags_of_the_file_system(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    for name in ["sync", "dirsync", "lazytime"] {
+        container.config.mount("tmpfs", "tmpfs", &format!("/{name}"), &[name, "size=1m"]);
+    }
+    let places = ["/sync", "/dirsync", "/lazytime"];
+    for (place, line) in places.iter().zip(mount_lines(&mut container, &places)?) {
+        assert!(options_of(&line).1.contains(&place.trim_start_matches('/')), "{line}");
+    }
+    Ok(())
+}
+
+/// mount(2) alone knows these two; everything else has to hold with them as well.
+fn iversion_and_silent_with_everything_else(lab: &Lab) -> Outcome {
+    for option in ["iversion", "silent"] {
+        let mut container = lab.container()?;
+        fs::create_dir(container.rootfs().join("here"))?;
+        fs::write(container.rootfs().join("here/file"), "copied\n")?;
+        fs::set_permissions(container.rootfs().join("here"), fs::Permissions::from_mode(0o1751))?;
+        let options =
+            [option, "tmpcopyup", "size=1m", "nosuid", "noexec", "noatime", "lazytime", "ro", "rprivate"];
+        container.config.mount("tmpfs", "a-name", "/here", &options);
+        let line = mount_line(&mut container, "/here")?;
+        let (of_mount, of_file_system) = options_of(&line);
+        for name in ["ro", "nosuid", "noexec", "noatime"] {
+            assert!(of_mount.contains(&name), "{name} in {line}");
+        }
+        assert!(of_file_system.contains(&"size=1024k") && of_file_system.contains(&"lazytime"), "{line}");
+        assert!(line.contains(" - tmpfs a-name "), "{line}");
+        container.run_sh("cat /here/file; stat -c %a /here")?.ok().prints("copied\n1751");
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn the_last_of_opposites_wins(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let on = [
+        "rw",
+        "suid",
+        "nosuid",
+        "dev",
+        "nodev",
+        "rw",
+        "ro",
+        "async",
+        "sync",
+        "nolazytime",
+        "lazytime",
+        "loud",
+        "silent",
+        "loud",
+    ];
+    let off = [
+        "nosuid",
+        "suid",
+        "nodev",
+        "dev",
+        "ro",
+        "rw",
+        "sync",
+        "async",
+        "lazytime",
+        "nolazytime",
+        "iversion",
+        "noiversion",
+    ];
+    container.config.mount("tmpfs", "tmpfs", "/on", &on).mount("tmpfs", "tmpfs", "/off", &off);
+    let lines = mount_lines(&mut container, &["/on", "/off"])?;
+    let (of_mount, of_file_system) = options_of(&lines[0]);
+    assert!(["ro", "nosuid", "nodev"].iter().all(|name| of_mount.contains(name)), "{}", lines[0]);
+    assert!(["sync", "lazytime"].iter().all(|name| of_file_system.contains(name)), "{}", lines[0]);
+    let (of_mount, of_file_system) = options_of(&lines[1]);
+    assert!(!["ro", "nosuid", "nodev"].iter().any(|name| of_mount.contains(name)), "{}", lines[1]);
+    assert!(!["sync", "lazytime"].iter().any(|name| of_file_system.contains(name)), "{}", lines[1]);
+    Ok(())
+}
+
+fn access_times(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let modes: [(&str, &[&str], &[&str]); 4] = [
+        ("/never", &["noatime"], &["noatime"]),
+        ("/strict", &["strictatime"], &[]),
+        ("/usual", &["noatime", "atime"], &["relatime"]),
+        ("/directories", &["nodiratime"], &["nodiratime", "relatime"]),
+    ];
+    for (place, options, _) in modes {
+        container.config.mount("tmpfs", "tmpfs", place, options);
+    }
+    for (place, options, expected) in modes {
+        let line = mount_line(&mut container, place)?;
+        let mut found = options_of(&line).0;
+        found.retain(|option| option.contains("atime"));
+        found.sort_unstable();
+        assert_eq!(found, expected, "{options:?}: {line}");
+    }
+    Ok(())
+}
+
+fn recursive_options_reach_submounts(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let tree = Tree::new(&container, MsFlags::empty())?;
+    let options = ["rbind", "rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnodiratime", "rnosymfollow"];
+    container.config.mount("bind", &tree.0, "/here", &options);
+    for line in mount_lines(&mut container, &["/here", "/here/sub"])? {
+        let found = options_of(&line).0;
+        for option in options.iter().skip(1) {
+            assert!(found.contains(&&option[1..]), "{option}: {line}");
+        }
+    }
+    let script =
+        "cat /here/file /here/sub/file; for d in /here /here/sub; do cat $d/link || echo refused; done";
+    container.run_sh(script)?.ok().prints("content\ncontent\nrefused\nrefused");
+    fs::write(format!("{}/sub/file", tree.0), "the host's stay as they are\n")?;
+    Ok(())
+}
+
+fn recursive_options_are_cleared(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let tree = Tree::new(&container, MsFlags::empty())?;
+    let sub = format!("{}/sub", tree.0);
+    let none = None::<&str>;
+    mount(
+        none,
+        sub.as_str(),
+        none,
+        MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags | MsFlags::MS_NOATIME,
+        none,
+    )?;
+    let options = ["rbind", "rrw", "rsuid", "rdev", "rexec", "ratime", "rdiratime", "rsymfollow"];
+    container.config.mount("bind", &tree.0, "/here", &options);
+    let line = mount_line(&mut container, "/here/sub")?;
+    let found = options_of(&line).0;
+    for option in ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"] {
+        assert!(!found.contains(&option), "{option}: {line}");
+    }
+    Ok(())
+}
+
+fn tmpcopyup_takes_everything_along(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let root = container.rootfs().join("here");
+    fs::create_dir_all(root.join("a/b"))?;
+    fs::write(root.join("a/b/file"), "content\n")?;
+    fs::set_permissions(root.join("a/b/file"), fs::Permissions::from_mode(0o4711))?;
+    symlink("/no/where", root.join("link"))?;
+    std::os::unix::fs::chown(root.join("a"), Some(5), Some(6))?;
+    container.config.mount("tmpfs", "tmpfs", "/here", &["tmpcopyup"]);
+    let script =
+        "cd /here; cat a/b/file; stat -c '%a %u:%g %n' a a/b/file; readlink link; echo new > a/b/file";
+    container.run_sh(script)?.ok().prints("content\n755 5:6 a\n4711 0:0 a/b/file\n/no/where");
+    assert_eq!(fs::read_to_string(root.join("a/b/file"))?, "content\n", "the root keeps what it has");
+    container.nothing_left()
+}
+
+fn bind_refuses_options_of_a_file_system(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.mount("bind", "/etc", "/here", &["bind", "size=1m"]);
+    container
+        .run_sh("true")?
+        .exits(1)
+        .says(&["bind mounts cannot have any filesystem-specific options applied"]);
+    container.nothing_left()
+}
+
+/// A directory of the host with a file and a link to it.
+fn links(container: &Container<'_>) -> Result<String, Stop> {
+    let directory = container.directory.join("links");
+    fs::create_dir(&directory)?;
+    fs::write(directory.join("file"), "the host's\n")?;
+    symlink("file", directory.join("link"))?;
+    Ok(directory.to_string_lossy().into_owned())
+}
+
+fn src_nofollow_and_dest_nofollow(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let source = links(&container)?;
+    let root = container.rootfs();
+    fs::write(root.join("etc/file"), "the image's\n")?;
+    symlink("file", root.join("etc/link"))?;
+    // The link itself, so it leads to what has that name here.
+    container.config.mount("bind", &format!("{source}/link"), "/etc/mounted", &["bind", "src-nofollow"]);
+    // Onto the link, which leaves what it leads to alone.
+    container.config.mount("bind", &format!("{source}/file"), "/etc/link", &["bind", "dest-nofollow"]);
+    let script = "readlink /etc/mounted; cat /etc/mounted /etc/link /etc/file";
+    container.run_sh(script)?.ok().prints("file\nthe image's\nthe host's\nthe image's");
+    container.nothing_left()
+}
+
+fn copy_symlink_copies_the_link(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let source = links(&container)?;
+    let options = ["bind", "copy-symlink"];
+    container.config.mount("bind", &format!("{source}/link"), "/etc/copied", &options);
+    container.config.mount("bind", &format!("{source}/file"), "/etc/bound", &options);
+    container.run_sh("readlink /etc/copied; cat /etc/bound")?.ok().prints("file\nthe host's");
+    // A second time it is there already, and the same.
+    container.run_sh("readlink /etc/copied")?.ok().prints("file");
+    container.nothing_left()
+}
+
+fn copy_symlink_keeps_what_is_there(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let source = links(&container)?;
+    symlink("other", container.rootfs().join("etc/link"))?;
+    container.config.mount("bind", &format!("{source}/link"), "/etc/link", &["bind", "copy-symlink"]);
+    container.run_sh("true")?.exits(1).says(&["/etc/link", "file exists"]);
+    container.nothing_left()
+}
