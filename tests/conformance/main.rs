@@ -5,6 +5,7 @@
 mod annotations;
 mod bad_config;
 mod bounded;
+mod budget;
 mod cgroups;
 mod confinement;
 mod default_config;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         bounded::cases,
         rootless::cases,
         bad_config::cases,
+        budget::cases,
     ];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
 }
