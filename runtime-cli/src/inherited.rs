@@ -1,9 +1,10 @@
-//! Open files that husk was given to pass on: `--preserve-fds` and `LISTEN_FDS`.
+//! What husk was given to pass on, beside its arguments: open files (`--preserve-fds`, `LISTEN_FDS`) and paths.
 //!
 //! They are counted from descriptor 3, and so is what husk opens itself when fewer were given: its log, for one. What was
 //! given stays open across an execve(2), what is husk's own does not; a container gets none of the latter.
 
 use crate::report::Failure;
+use std::path::PathBuf;
 
 /// Whether all of `count` descriptors from 3 on were given.
 pub(crate) fn check(count: u32) -> Result<(), Failure> {
@@ -33,6 +34,11 @@ pub(crate) fn sockets_to_activate() -> u32 {
         Some(pid) if pid == std::process::id() => number("LISTEN_FDS").unwrap_or(0),
         _ => 0,
     }
+}
+
+/// The socket of the agent that answers notified system calls, for a config that names none (crun's variable).
+pub(crate) fn seccomp_receiver() -> Option<PathBuf> {
+    std::env::var_os("RUN_OCI_SECCOMP_RECEIVER").map(PathBuf::from)
 }
 
 #[cfg(test)]

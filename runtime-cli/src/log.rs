@@ -51,6 +51,11 @@ impl Log {
         }
     }
 
+    /// Whether [`debug`](Log::debug) is heard by anybody.
+    pub(crate) fn is_debugging(&self) -> bool {
+        self.debug
+    }
+
     /// What is done, when it was asked for.
     pub(crate) fn debug(&self, message: std::fmt::Arguments<'_>) {
         if !self.debug {

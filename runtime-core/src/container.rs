@@ -125,11 +125,19 @@ impl Container {
 
     /// The plan that it was made by, made again.
     pub(crate) fn plan(&self, record: &Record) -> Result<Plan> {
-        Plan::new(&self.spec()?, &record.bundle, &self.id, self.shared.host(), &CreateOptions::new())
+        let mut options = CreateOptions::new();
+        options.seccomp_receiver.clone_from(&record.seccomp_receiver);
+        Plan::new(&self.spec()?, &record.bundle, &self.id, self.shared.host(), &options)
     }
 
-    pub(crate) fn plan_exec(&self, process: &spec::Process, options: &ExecOptions) -> Result<ProcessPlan> {
-        plan_exec(&self.spec()?, process, self.shared.host(), options)
+    pub(crate) fn plan_exec(
+        &self,
+        process: &spec::Process,
+        record: &Record,
+        options: &ExecOptions,
+    ) -> Result<ProcessPlan> {
+        let receiver = options.seccomp_receiver.as_deref().or(record.seccomp_receiver.as_deref());
+        plan_exec(&self.spec()?, process, self.shared.host(), receiver, options)
     }
 
     pub(crate) fn poststop_hooks(&self, record: &Record) -> Result<Vec<HookPlan>> {

@@ -101,6 +101,7 @@ pub struct CreateOptions {
     pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) listen_fds: u32,
+    pub(crate) seccomp_receiver: Option<PathBuf>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
     pub(crate) systemd: Option<SystemdManager>,
@@ -160,6 +161,14 @@ impl CreateOptions {
     #[must_use]
     pub fn listen_fds(mut self, count: u32) -> Self {
         self.listen_fds = count;
+        self
+    }
+
+    /// The listening `AF_UNIX` socket of the agent that answers notified system calls, for a config that names none
+    /// (`/linux/seccomp/listenerPath`). Processes that are executed later in the container get the same.
+    #[must_use]
+    pub fn seccomp_receiver(mut self, path: impl Into<PathBuf>) -> Self {
+        self.seccomp_receiver = Some(path.into());
         self
     }
 
@@ -237,6 +246,7 @@ pub struct ExecOptions {
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
+    pub(crate) seccomp_receiver: Option<PathBuf>,
     pub(crate) ignore_paused: bool,
     pub(crate) sub_cgroups: SubCgroups,
     #[cfg(feature = "fault-injection")]
@@ -283,6 +293,14 @@ impl ExecOptions {
     #[must_use]
     pub fn preserve_fds(mut self, count: u32) -> Self {
         self.preserve_fds = count;
+        self
+    }
+
+    /// The socket of the agent that answers its notified system calls, where the config names none, and in place of the
+    /// one that the container was made with.
+    #[must_use]
+    pub fn seccomp_receiver(mut self, path: impl Into<PathBuf>) -> Self {
+        self.seccomp_receiver = Some(path.into());
         self
     }
 

@@ -15,7 +15,7 @@ use crate::step::Step;
 use crate::sys::{self, Call, Failed, SharedPage};
 use nix::errno::Errno;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const MAGIC: u64 = 0x6875_736b_0000_0001; // "husk", version 1
@@ -25,7 +25,13 @@ const SLOT_RUNTIME: usize = 2;
 const SLOT_FAILURE: usize = 3;
 const SLOT_FAILED_AT: usize = 4;
 const SLOT_SILENT: usize = 5;
+const SLOT_LISTENER: usize = 6;
+const SLOT_LISTENER_TAKEN: usize = 7;
 const SLOT_TIMES: usize = 8;
+const SLOT_MAX: usize = sys::SLOTS - 1;
+
+/// How often a process looks whether its listener was taken, before it takes its runtime for dead: many seconds.
+const PATIENCE: u32 = 1 << 30;
 
 /// A step, and which of several (mount 4, hook 0); [`NO_ITEM`] where there is only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +108,7 @@ impl Recorder {
 
     fn slot(&self, index: usize) -> &AtomicU64 {
         let slots = self.page.slots();
-        slots.get(index).unwrap_or(&slots[SLOT_MAGIC + 7])
+        slots.get(index).unwrap_or(&slots[SLOT_MAX])
     }
 
     fn enter(&self, slot: usize, step: Step, item: u32) {
@@ -142,6 +148,32 @@ impl Recorder {
     /// the time, which the vDSO cannot tell on every machine.
     pub(crate) fn be_silent(&self) {
         self.slot(SLOT_SILENT).store(1, Ordering::Relaxed);
+    }
+
+    /// The new process, under its filter: its listener has this number. Returns when the runtime has taken it. Nothing
+    /// here is a system call, each of which may be one that waits for that very listener.
+    pub(crate) fn offer_listener(&self, fd: RawFd) -> sys::Result<()> {
+        let number = u64::from(fd.unsigned_abs()) + 1;
+        self.slot(SLOT_LISTENER).store(number, Ordering::Release);
+        for _ in 0..PATIENCE {
+            if self.slot(SLOT_LISTENER_TAKEN).load(Ordering::Acquire) == number {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        Err(Failed::new(Call::RuntimeGone, Errno::EPIPE))
+    }
+
+    /// The runtime: the number that the listener has in the new process, once there is one.
+    pub(crate) fn offered_listener(&self) -> Option<RawFd> {
+        let number = self.slot(SLOT_LISTENER).load(Ordering::Acquire).checked_sub(1)?;
+        RawFd::try_from(number).ok()
+    }
+
+    /// The runtime: it has the listener, and the new process may go on.
+    pub(crate) fn listener_is_taken(&self) {
+        let number = self.slot(SLOT_LISTENER).load(Ordering::Relaxed);
+        self.slot(SLOT_LISTENER_TAKEN).store(number, Ordering::Release);
     }
 
     /// The runtime: it enters a step. Fails where a test wants it to, and never else.

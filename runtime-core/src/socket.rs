@@ -9,22 +9,26 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, 
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// How long a listener may leave others waiting, in seconds.
 const CONNECT_WITHIN_S: i64 = 10;
 
-/// Connects; EAGAIN when the listener takes nobody in time; `name` says what the socket is for.
-pub(crate) fn connect(path: &Path, name: &str) -> Result<OwnedFd> {
+/// Connects; EAGAIN when the listener takes nobody in time; `cannot` begins the sentence about a failure. A path with `@` at
+/// its front is the name of an abstract socket, as engines written in Go have it.
+pub(crate) fn connect(path: &Path, cannot: &str) -> Result<OwnedFd> {
     let cannot = |call: &'static str| {
-        move |errno: Errno| Error::os(format!("cannot connect to {name} {}", path.display()), call, errno)
+        move |errno: Errno| Error::os(format!("{cannot} {}", path.display()), call, errno)
     };
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .map_err(cannot("socket"))?;
     // An address holds 107 bytes of path; a longer one is reached through its directory's fd.
     let directory;
-    let address = match UnixAddr::new(path) {
+    let name = path.as_os_str().as_bytes().strip_prefix(b"@");
+    let address = match name.map_or_else(|| UnixAddr::new(path), UnixAddr::new_abstract) {
         Ok(address) => address,
+        Err(errno) if name.is_some() => return Err(cannot("connect")(errno)),
         Err(_) => {
             let parent = path.parent().unwrap_or(Path::new("/"));
             directory = File::open(parent)
@@ -64,8 +68,8 @@ pub(crate) struct PidfdSocket(OwnedFd);
 
 impl PidfdSocket {
     /// Before there is a process, so that a receiver who is not there costs nothing.
-    pub(crate) fn connect(path: Option<&PathBuf>) -> Result<Option<PidfdSocket>> {
-        let connected = path.map(|path| connect(path, "pidfd socket").map(PidfdSocket)).transpose();
+    pub(crate) fn connect(path: &Path) -> Result<PidfdSocket> {
+        let connected = connect(path, "cannot connect to pidfd socket").map(PidfdSocket);
         connected.map_err(|error| error.at(Step::PidfdSocket))
     }
 

@@ -62,9 +62,10 @@ impl PreparedConsole {
                         .map_err(|errno| Error::os("cannot make a console socket", "socketpair", errno))?;
                 Ok(PreparedConsole { child, parent: Some(parent) })
             }
-            Console::Socket(path) => {
-                Ok(PreparedConsole { child: socket::connect(path, "console socket")?, parent: None })
-            }
+            Console::Socket(path) => Ok(PreparedConsole {
+                child: socket::connect(path, "cannot connect to console socket")?,
+                parent: None,
+            }),
         }
     }
 

@@ -38,6 +38,8 @@ steps! {
     OpenConsole,
     /// Connect to the socket that gets the process's pidfd; it is sent when the process is ready.
     PidfdSocket,
+    /// Connect to the agent that answers notified system calls; it gets the filter's listener once there is one.
+    SeccompAgent,
     /// clone3(2): the new process is born, in its new namespaces and, where the kernel can, in its cgroup.
     Clone,
     // The runtime, while the new process waits.

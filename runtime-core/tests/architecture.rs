@@ -54,6 +54,7 @@ const OF_A_NEW_PROCESS: &[&str] = &[
     "process/child_hook.rs",
     "process/entry.rs",
     "process/executed.rs",
+    "process/filter.rs",
     "process/holder.rs",
     "process/init.rs",
     "process/joiner.rs",

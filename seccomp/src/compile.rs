@@ -12,14 +12,17 @@ use libc::sock_filter;
 use libseccomp::error::{SeccompErrno, SeccompError};
 use libseccomp::{ScmpAction, ScmpArch, ScmpFilterContext, ScmpSyscall};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag, LinuxSyscall};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
 
 use crate::numbers::{Numbers, is_multiplexed, newer_is_enosys};
 use crate::problem::Problem;
-use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW, MAX_INSTRUCTIONS, Program, UnknownName};
+use crate::program::{
+    FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, MAX_INSTRUCTIONS, Program,
+    UnknownName,
+};
 use crate::prologue::prologue;
 use crate::rule::Rule;
-use crate::vocabulary::{BadAction, return_value, scmp_action, scmp_arch};
+use crate::vocabulary::{return_value, scmp_action, scmp_arch};
 
 /// From this many rules on, libseccomp arranges the calls as a binary tree instead of a list.
 const TREE_FROM_RULES: usize = 32;
@@ -41,7 +44,6 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Vec<Problem>> {
     let mut problems = Vec::new();
     let default_action = default_action(profile, &mut problems);
     let flags = flags(profile, &mut problems);
-    refuse_listener(profile, &mut problems);
 
     let filter = match ScmpFilterContext::new(default_action) {
         Ok(filter) => filter,
@@ -62,18 +64,22 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Vec<Problem>> {
     for (index, entry) in profile.syscalls().iter().flatten().enumerate() {
         compiler.entry(&format!("/syscalls/{index}"), entry);
     }
-    compiler.finish(flags)
+    let listener = if notifies(profile) { FLAG_NEW_LISTENER } else { 0 };
+    compiler.finish(flags | listener)
 }
 
 /// What happens to a call that no rule names. With a problem, some action that lets the walk go on.
 fn default_action(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) -> ScmpAction {
-    scmp_action(profile.default_action(), profile.default_errno_ret()).unwrap_or_else(|bad| {
-        problems.push(match bad {
-            BadAction::Action(message) => Problem::new("/defaultAction", message),
-            BadAction::Errno(message) => Problem::new("/defaultErrnoRet", message),
-        });
-        ScmpAction::KillThread
-    })
+    match scmp_action(profile.default_action(), profile.default_errno_ret()) {
+        // As runc does: a listener that is asked about everything is asked about what its own container's runtime
+        // still has to do.
+        Ok(ScmpAction::Notify) => {
+            problems.push(Problem::new("/defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action"));
+        }
+        Ok(action) => return action,
+        Err(message) => problems.push(Problem::new("/defaultErrnoRet", message)),
+    }
+    ScmpAction::KillThread
 }
 
 fn flags(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) -> u32 {
@@ -82,29 +88,30 @@ fn flags(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) -> u32 {
         return FLAG_SPEC_ALLOW;
     };
     let mut bits = 0;
+    let notifies = notifies(profile);
     for (index, flag) in flags.iter().enumerate() {
         match flag {
             LinuxSeccompFilterFlag::SeccompFilterFlagLog => bits |= FLAG_LOG,
             LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => bits |= FLAG_SPEC_ALLOW,
             // There is one thread when the filter is installed, so there is nothing to synchronise.
             LinuxSeccompFilterFlag::SeccompFilterFlagTsync => {}
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv if notifies => {
+                bits |= FLAG_WAIT_KILLABLE_RECV;
+            }
             // EINVAL without a listener, kernel/seccomp.c.
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => problems.push(Problem::new(
                 format!("/flags/{index}"),
-                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs SCMP_ACT_NOTIFY, which is not supported yet",
+                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a rule with SCMP_ACT_NOTIFY",
             )),
         }
     }
     bits
 }
 
-fn refuse_listener(profile: &LinuxSeccomp, problems: &mut Vec<Problem>) {
-    if profile.listener_path().is_some() {
-        problems.push(Problem::new("/listenerPath", "a seccomp listener is not supported yet"));
-    }
-    if profile.listener_metadata().is_some() {
-        problems.push(Problem::new("/listenerMetadata", "a seccomp listener is not supported yet"));
-    }
+/// Whether some rule asks a listener.
+fn notifies(profile: &LinuxSeccomp) -> bool {
+    let mut entries = profile.syscalls().iter().flatten();
+    entries.any(|entry| entry.action() == LinuxSeccompAction::ScmpActNotify)
 }
 
 struct Compiler {
@@ -154,6 +161,9 @@ impl Compiler {
             let pointer = format!("{pointer}/names/{index}");
             if name.is_empty() {
                 self.problem(pointer, "an empty name is not a system call");
+            } else if name == "write" && entry.action() == LinuxSeccompAction::ScmpActNotify {
+                // As runc has it. A new process writes to its runtime while it waits for the listener to be served.
+                self.problem(pointer, "SCMP_ACT_NOTIFY cannot be used for the write syscall");
             } else if let Ok(syscall) = ScmpSyscall::from_name(name) {
                 self.syscall(pointer, name, syscall, rule.as_ref());
             } else {

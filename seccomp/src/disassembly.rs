@@ -75,6 +75,7 @@ impl fmt::Display for Action {
             libc::SECCOMP_RET_ERRNO => write!(f, "ERRNO({data})"),
             libc::SECCOMP_RET_TRACE => write!(f, "TRACE({data})"),
             libc::SECCOMP_RET_LOG => f.write_str("LOG"),
+            libc::SECCOMP_RET_USER_NOTIF => f.write_str("USER_NOTIF"),
             libc::SECCOMP_RET_ALLOW => f.write_str("ALLOW"),
             _ => write!(f, "{:#x}", self.0),
         }

@@ -6,7 +6,7 @@
 use libseccomp::{ScmpSyscall, ScmpVersion};
 
 use crate::install::{action_is_available, flags_are_available};
-use crate::program::{FLAG_LOG, FLAG_SPEC_ALLOW};
+use crate::program::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV};
 use crate::vocabulary::{ACTIONS, ARCHITECTURES};
 
 /// The actions that this crate accepts and the running kernel knows.
@@ -19,6 +19,7 @@ pub fn supported_actions() -> Vec<&'static str> {
         "SCMP_ACT_TRACE" => libc::SECCOMP_RET_TRACE,
         "SCMP_ACT_ALLOW" => libc::SECCOMP_RET_ALLOW,
         "SCMP_ACT_LOG" => libc::SECCOMP_RET_LOG,
+        "SCMP_ACT_NOTIFY" => libc::SECCOMP_RET_USER_NOTIF,
         _ => libc::SECCOMP_RET_KILL_THREAD,
     };
     ACTIONS.into_iter().filter(|name| action_is_available(value(name))).collect()
@@ -37,14 +38,15 @@ pub fn supported_architectures() -> Vec<String> {
 
 /// The flags that take effect on the running kernel.
 ///
-/// TSYNC always does: a container's process has one thread when its filter is installed. WAIT_KILLABLE_RECV
-/// never does yet, since the kernel takes it only together with SCMP_ACT_NOTIFY.
+/// TSYNC always does: a container's process has one thread when its filter is installed.
 #[must_use]
 pub fn supported_flags() -> Vec<&'static str> {
     let mut flags = vec!["SECCOMP_FILTER_FLAG_TSYNC"];
-    for (name, bit) in
-        [("SECCOMP_FILTER_FLAG_LOG", FLAG_LOG), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW)]
-    {
+    for (name, bit) in [
+        ("SECCOMP_FILTER_FLAG_LOG", FLAG_LOG),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", FLAG_SPEC_ALLOW),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_WAIT_KILLABLE_RECV | FLAG_NEW_LISTENER),
+    ] {
         if flags_are_available(bit) {
             flags.push(name);
         }

@@ -53,10 +53,10 @@
 //!   └─ none                                         ─▶ the default action
 //! ```
 //!
-//! # Not supported
+//! # What stays with the caller
 //!
-//! SCMP_ACT_NOTIFY with its listener, and with it the flag WAIT_KILLABLE_RECV: both are refused by name.
-//! TSYNC is accepted and means nothing here, since there is one thread when the filter is installed.
+//! `listenerPath` and `listenerMetadata` are not looked at: a program with SCMP_ACT_NOTIFY gives its listener to whoever
+//! installs it. TSYNC is accepted and means nothing here, since there is one thread when the filter is installed.
 
 #![deny(unsafe_code, missing_docs)]
 

@@ -17,6 +17,12 @@ pub(crate) const FLAG_LOG: u32 = 1 << 1;
 /// Leave speculative store bypass as it is (`SECCOMP_FILTER_FLAG_SPEC_ALLOW`, since Linux 4.17).
 pub(crate) const FLAG_SPEC_ALLOW: u32 = 1 << 2;
 
+/// Give a listener, a file descriptor that gets the notified calls (`SECCOMP_FILTER_FLAG_NEW_LISTENER`, since Linux 5.0).
+pub(crate) const FLAG_NEW_LISTENER: u32 = 1 << 3;
+/// Once the listener has a call, only a fatal signal interrupts it (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, since Linux
+/// 5.19).
+pub(crate) const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
 /// A seccomp filter, ready for the kernel.
 ///
 /// It holds no pointer into libseccomp and no lock: a child may install the copy that it got from clone3.
@@ -60,6 +66,12 @@ impl Program {
         self.flags
     }
 
+    /// Whether a listener is asked about some calls: [`install`](Program::install) then gives one.
+    #[must_use]
+    pub fn notifies(&self) -> bool {
+        self.flags & FLAG_NEW_LISTENER != 0
+    }
+
     /// The names of the profile that had no effect, because libseccomp does not know them.
     #[must_use]
     pub fn unknown_names(&self) -> &[UnknownName] {
@@ -77,7 +89,12 @@ impl Program {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} instructions", self.len())?;
-        let flags = [(FLAG_LOG, "LOG"), (FLAG_SPEC_ALLOW, "SPEC_ALLOW")];
+        let flags = [
+            (FLAG_LOG, "LOG"),
+            (FLAG_SPEC_ALLOW, "SPEC_ALLOW"),
+            (FLAG_NEW_LISTENER, "NEW_LISTENER"),
+            (FLAG_WAIT_KILLABLE_RECV, "WAIT_KILLABLE_RECV"),
+        ];
         let set = flags.iter().filter(|(bit, _)| self.flags & bit != 0);
         for (index, (_, name)) in set.enumerate() {
             write!(f, "{}{name}", if index == 0 { ", flags " } else { "|" })?;

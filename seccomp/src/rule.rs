@@ -7,7 +7,7 @@ use libseccomp::{ScmpAction, ScmpArgCompare};
 use oci_spec::runtime::{LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
 use crate::problem::Problem;
-use crate::vocabulary::{BadAction, scmp_action, scmp_compare};
+use crate::vocabulary::{scmp_action, scmp_compare};
 
 /// A system call has six arguments (syscall(2)).
 const ARGUMENTS: u32 = 6;
@@ -25,14 +25,8 @@ impl Rule {
         let before = problems.len();
         let action = scmp_action(entry.action(), entry.errno_ret());
         let mut comparisons = Vec::new();
-        match &action {
-            Ok(_) => {}
-            Err(BadAction::Action(message)) => {
-                problems.push(Problem::new(format!("{pointer}/action"), message));
-            }
-            Err(BadAction::Errno(message)) => {
-                problems.push(Problem::new(format!("{pointer}/errnoRet"), message));
-            }
+        if let Err(message) = &action {
+            problems.push(Problem::new(format!("{pointer}/errnoRet"), message));
         }
         for (at, argument) in entry.args().iter().flatten().enumerate() {
             let pointer = format!("{pointer}/args/{at}");

@@ -11,8 +11,8 @@ const DEFAULT_ERRNO: u32 = libc::EPERM.unsigned_abs();
 /// libseccomp takes nothing from 4095 on (the kernel's `MAX_ERRNO`, include/linux/err.h) as an errno.
 const LAST_ERRNO: u32 = 4094;
 
-/// The action names that `compile` accepts. SCMP_ACT_NOTIFY is not among them.
-pub const ACTIONS: [&str; 8] = [
+/// The action names that `compile` accepts: all of the specification.
+pub const ACTIONS: [&str; 9] = [
     "SCMP_ACT_KILL",
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
@@ -21,6 +21,7 @@ pub const ACTIONS: [&str; 8] = [
     "SCMP_ACT_TRACE",
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
 ];
 
 /// The operator names that `compile` accepts: all of the specification.
@@ -86,48 +87,34 @@ pub(crate) fn audit_arch(arch: ScmpArch) -> Option<u32> {
 /// action.
 ///
 /// # Errors
-/// A clause for a [`Problem`](crate::Problem), and whether it speaks of the errno (else of the action).
-pub(crate) fn scmp_action(
-    action: LinuxSeccompAction,
-    errno_ret: Option<u32>,
-) -> Result<ScmpAction, BadAction> {
+/// What is wrong with the errno, as a clause for a [`Problem`](crate::Problem).
+pub(crate) fn scmp_action(action: LinuxSeccompAction, errno_ret: Option<u32>) -> Result<ScmpAction, String> {
     use LinuxSeccompAction as Spec;
     let plain = match action {
         Spec::ScmpActErrno => {
             let errno = errno_ret.unwrap_or(DEFAULT_ERRNO);
             return match i32::try_from(errno) {
                 Ok(value) if errno <= LAST_ERRNO => Ok(ScmpAction::Errno(value)),
-                _ => Err(BadAction::Errno(format!(
-                    "errno {errno} is out of range: at most {LAST_ERRNO} is possible"
-                ))),
+                _ => Err(format!("errno {errno} is out of range: at most {LAST_ERRNO} is possible")),
             };
         }
         Spec::ScmpActTrace => {
             let value = errno_ret.unwrap_or(DEFAULT_ERRNO);
             return u16::try_from(value).map(ScmpAction::Trace).map_err(|_| {
-                BadAction::Errno(format!(
-                    "trace value {value} is out of range: at most {} is possible",
-                    u16::MAX
-                ))
+                format!("trace value {value} is out of range: at most {} is possible", u16::MAX)
             });
         }
-        Spec::ScmpActNotify => return Err(BadAction::Action("SCMP_ACT_NOTIFY is not supported yet".into())),
         Spec::ScmpActKill | Spec::ScmpActKillThread => ScmpAction::KillThread,
         Spec::ScmpActKillProcess => ScmpAction::KillProcess,
         Spec::ScmpActTrap => ScmpAction::Trap,
         Spec::ScmpActLog => ScmpAction::Log,
+        Spec::ScmpActNotify => ScmpAction::Notify,
         Spec::ScmpActAllow => ScmpAction::Allow,
     };
     match errno_ret {
         None => Ok(plain),
-        Some(_) => Err(BadAction::Errno(format!("{action} does not return an errno"))),
+        Some(_) => Err(format!("{action} does not return an errno")),
     }
-}
-
-/// Which half of an action is wrong, with the clause for the problem.
-pub(crate) enum BadAction {
-    Action(String),
-    Errno(String),
 }
 
 /// The value with which a filter asks for this action (`SECCOMP_RET_*`, seccomp(2)).
@@ -138,6 +125,7 @@ pub(crate) fn return_value(action: ScmpAction) -> u32 {
         ScmpAction::Errno(errno) => libc::SECCOMP_RET_ERRNO | (errno.unsigned_abs() & libc::SECCOMP_RET_DATA),
         ScmpAction::Trace(value) => libc::SECCOMP_RET_TRACE | u32::from(value),
         ScmpAction::Log => libc::SECCOMP_RET_LOG,
+        ScmpAction::Notify => libc::SECCOMP_RET_USER_NOTIF,
         ScmpAction::Allow => libc::SECCOMP_RET_ALLOW,
         // Nothing else leaves `scmp_action`; of what could, killing is the safe reading.
         _ => libc::SECCOMP_RET_KILL_THREAD,

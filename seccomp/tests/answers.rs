@@ -136,6 +136,8 @@ fn every_operator() -> Value {
             {"names": ["getgid"], "action": "SCMP_ACT_TRAP"},
             {"names": ["geteuid"], "action": "SCMP_ACT_TRACE", "errnoRet": 7},
             {"names": ["getegid"], "action": "SCMP_ACT_LOG"},
+            {"names": ["sync"], "action": "SCMP_ACT_NOTIFY"},
+            rule("flock", "SCMP_ACT_NOTIFY", json!([compare(1, "SCMP_CMP_EQ", 2)])),
             {"names": ["gettid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0},
             rule("dup", "SCMP_ACT_ALLOW", json!([compare(0, "SCMP_CMP_NE", 0x1_0000_0005)])),
             rule("dup2", "SCMP_ACT_ALLOW", json!([compare(1, "SCMP_CMP_LT", 0x2_0000_0000)])),

@@ -15,7 +15,8 @@ fn compiles(profile: Value) -> bool {
 #[test]
 fn what_is_listed_compiles() {
     for action in supported_actions() {
-        assert!(compiles(json!({"defaultAction": action})), "{action}");
+        let entry = json!({"names": ["read"], "action": action});
+        assert!(compiles(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [entry]})), "{action}");
     }
     for op in OPERATORS {
         let args = json!([{"index": 0, "op": op, "value": 0}]);
@@ -24,7 +25,9 @@ fn what_is_listed_compiles() {
     }
     for flag in supported_flags() {
         assert!(KNOWN_FLAGS.contains(&flag));
-        assert!(compiles(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag]})), "{flag}");
+        let entry = json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY"});
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag], "syscalls": [entry]});
+        assert!(compiles(profile), "{flag}");
     }
 }
 
@@ -34,7 +37,8 @@ fn the_floor_has_everything() {
     assert_eq!(supported_actions(), ACTIONS);
     assert_eq!(
         supported_flags(),
-        ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+        &KNOWN_FLAGS[..if linux_is_at_least(5, 19) { 4 } else { 3 }],
+        "WAIT_KILLABLE_RECV came with Linux 5.19"
     );
     let architectures = supported_architectures();
     for arch in
@@ -44,6 +48,12 @@ fn the_floor_has_everything() {
     }
     let version = libseccomp_version().expect("a version");
     assert!(version.starts_with("2."), "{version}");
+}
+
+fn linux_is_at_least(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("proc(5)");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
 #[test]
@@ -58,4 +68,8 @@ fn flags_become_bits() {
     assert_eq!(flags(json!(["SECCOMP_FILTER_FLAG_TSYNC"])), 0);
     assert_eq!(flags(json!(["SECCOMP_FILTER_FLAG_LOG"])), 2);
     assert_eq!(flags(json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"])), 6);
+    let notify = json!([{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]);
+    assert_eq!(bits(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": [], "syscalls": notify})), 8);
+    let flags = json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+    assert_eq!(bits(json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": flags, "syscalls": notify})), 40);
 }

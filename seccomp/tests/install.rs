@@ -7,6 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -228,7 +229,7 @@ fn a_command_runs_under_its_filter() {
     let child = move || {
         // SAFETY: prctl(PR_SET_NO_NEW_PRIVS) reads five numbers and no memory.
         unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-        program.install().map_err(io::Error::from_raw_os_error)
+        program.install().map(drop).map_err(io::Error::from_raw_os_error)
     };
     // SAFETY: between fork and exec `child` makes two system calls; it neither allocates nor takes a lock.
     let output = unsafe { command.pre_exec(child) }.output().expect("sh runs");
@@ -236,4 +237,36 @@ fn a_command_runs_under_its_filter() {
     assert!(stderr.contains("Read-only file system"), "{stderr}");
     assert!(!directory.exists());
     assert_eq!(stdout, "Seccomp:\t2\n");
+}
+
+/// Nobody answers, and in the end nobody listens: the call fails with ENOSYS. Then somebody answers.
+#[test]
+fn a_listener_answers() {
+    assert_eq!(
+        fate_of_getppid(getppid("SCMP_ACT_NOTIFY")),
+        Fate::Errno(libc::ENOSYS),
+        "its listener is closed at once"
+    );
+
+    let (offer, offered) = std::sync::mpsc::channel();
+    let (answer, answered) = std::sync::mpsc::channel();
+    let caller = std::thread::spawn(move || {
+        // SAFETY: prctl(PR_SET_NO_NEW_PRIVS) reads five numbers and no memory.
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        let listener = program(getppid("SCMP_ACT_NOTIFY")).install().expect("installed").expect("a listener");
+        offer.send(listener).expect("the other thread");
+        // SAFETY: getppid(2) takes nothing and cannot fail.
+        answer.send(unsafe { libc::syscall(libc::SYS_getppid) }).expect("the other thread");
+    });
+    let listener = offered.recv().expect("a listener");
+    let fd = listener.as_raw_fd();
+    // SAFETY: fcntl(F_GETFD) takes a number.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, libc::FD_CLOEXEC);
+    let asked = libseccomp::ScmpNotifReq::receive(fd).expect("a notification");
+    assert_eq!(i64::from(i32::from(asked.data.syscall)), libc::SYS_getppid);
+    let response =
+        libseccomp::ScmpNotifResp::new_val(asked.id, 4711, libseccomp::ScmpNotifRespFlags::empty());
+    response.respond(fd).expect("an answer");
+    assert_eq!(answered.recv(), Ok(4711));
+    caller.join().expect("the caller");
 }

@@ -32,11 +32,15 @@ fn arg(index: usize, op: &str, value: u64, second: u64) -> Value {
 fn actions() {
     has(
         json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
-        &[("/defaultAction", "SCMP_ACT_NOTIFY is not supported yet")],
+        &[("/defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")],
     );
     has(
-        entry(json!({"action": "SCMP_ACT_NOTIFY"})),
-        &[("/syscalls/0/action", "SCMP_ACT_NOTIFY is not supported yet")],
+        entry(json!({"action": "SCMP_ACT_NOTIFY", "names": ["read", "write"]})),
+        &[("/syscalls/0/names/1", "SCMP_ACT_NOTIFY cannot be used for the write syscall")],
+    );
+    has(
+        entry(json!({"action": "SCMP_ACT_NOTIFY", "errnoRet": 1})),
+        &[("/syscalls/0/errnoRet", "SCMP_ACT_NOTIFY does not return an errno")],
     );
     for action in ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "ALLOW", "LOG"] {
         let action = format!("SCMP_ACT_{action}");
@@ -131,20 +135,15 @@ fn rules_that_contradict_each_other() {
 }
 
 #[test]
-fn flags_and_listener() {
+fn a_flag_that_needs_a_listener() {
     let flag = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
     has(
         json!({
             "defaultAction": "SCMP_ACT_ALLOW",
             "flags": ["SECCOMP_FILTER_FLAG_LOG", flag],
-            "listenerPath": "/run/agent.sock",
-            "listenerMetadata": "x"
+            "listenerPath": "/run/agent.sock"
         }),
-        &[
-            ("/flags/1", &format!("{flag} needs SCMP_ACT_NOTIFY, which is not supported yet")),
-            ("/listenerPath", "a seccomp listener is not supported yet"),
-            ("/listenerMetadata", "a seccomp listener is not supported yet"),
-        ],
+        &[("/flags/1", &format!("{flag} needs a rule with SCMP_ACT_NOTIFY"))],
     );
 }
 
@@ -171,10 +170,10 @@ fn all_problems_come_at_once() {
     let profile = json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "defaultErrnoRet": 5,
-        "listenerPath": "/x",
+        "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
         "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_PARISC"],
         "syscalls": [
-            {"names": ["", "read"], "action": "SCMP_ACT_NOTIFY", "args": [arg(9, "SCMP_CMP_EQ", 0, 7)]},
+            {"names": ["", "read"], "action": "SCMP_ACT_KILL", "errnoRet": 1, "args": [arg(9, "SCMP_CMP_EQ", 0, 7)]},
             {"names": ["read"], "action": "SCMP_ACT_ERRNO"},
             {"names": [], "action": "SCMP_ACT_TRAP", "errnoRet": 1}
         ]
@@ -184,9 +183,9 @@ fn all_problems_come_at_once() {
         pointers,
         [
             "/defaultErrnoRet",
-            "/listenerPath",
+            "/flags/0",
             "/architectures/1",
-            "/syscalls/0/action",
+            "/syscalls/0/errnoRet",
             "/syscalls/0/args/0/valueTwo",
             "/syscalls/0/args/0/index",
             "/syscalls/0/names/0",

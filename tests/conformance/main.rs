@@ -29,6 +29,7 @@ mod process;
 mod robustness;
 mod rootless;
 mod seccomp;
+mod seccomp_agent;
 mod sub_cgroups;
 mod systemd;
 mod terminal;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         hooks::cases,
         annotations::cases,
         seccomp::cases,
+        seccomp_agent::cases,
         outputs::cases,
         robustness::cases,
         bounded::cases,

@@ -7,11 +7,13 @@ use husk_conformance::descriptors::DescriptorSocket;
 use husk_conformance::suite::Case;
 use husk_conformance::{Lab, Outcome, Stop, case};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(create_sends_the_init, lacks "runc 1.1": "has no --pidfd-socket"),
         case!(run_sends_the_init, lacks "runc 1.1": "has no --pidfd-socket"),
+        case!(an_annotation_names_a_socket, lacks "runc": "crun's annotation"),
         case!(exec_sends_the_process, lacks "runc 1.1": "has no --pidfd-socket"),
         case!(nobody_listens, lacks "runc 1.1": "has no --pidfd-socket"),
         case!(nobody_listens_to_an_exec, lacks "runc 1.1": "has no --pidfd-socket"),
@@ -47,13 +49,33 @@ fn create_sends_the_init(lab: &Lab) -> Outcome {
 
 fn run_sends_the_init(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
-    container.config.sh("ls /proc/$$/fd | wc -l; exec sleep 1000");
+    // One of them is the listing's own.
+    container.config.sh("ls /proc/self/fd | wc -l; exec sleep 1000");
     let socket = DescriptorSocket::listen(&container.directory, "pidfd.sock")?;
     let flags = ["--detach", "--pidfd-socket", &socket.path.to_string_lossy()];
     let run = container.run_with(&flags)?.output()?.ok();
     let (pidfd, word) = socket.receive()?;
     assert_eq!((pid_of(&pidfd)?, word.as_str()), (container.pid()?.as_raw(), "standard"));
-    husk_conformance::eventually("the container's own descriptors", || Ok(run.stdout_now()?.trim() == "3"))
+    husk_conformance::eventually("the container's own descriptors", || Ok(run.stdout_now()?.trim() == "4"))
+}
+
+/// As crun has it, beside the flag.
+fn an_annotation_names_a_socket(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let sockets =
+        ["annotated.sock", "flag.sock"].map(|name| DescriptorSocket::listen(&container.directory, name));
+    let [annotated, flag] = sockets;
+    let (annotated, flag) = (annotated?, flag?);
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.config.put("/annotations/run.oci.pidfd_receiver", json!(annotated.path));
+    container.create_with(&["--pidfd-socket", &flag.path.to_string_lossy()])?.output()?.ok();
+    for socket in [annotated, flag] {
+        assert_eq!(pid_of(&socket.receive()?.0)?, container.pid()?.as_raw());
+    }
+    container.force_delete()?.ok();
+    container.config.put("/annotations/run.oci.pidfd_receiver", json!("relative"));
+    container.create()?.exits(1).says(&["/annotations/run.oci.pidfd_receiver", "absolute"]);
+    container.nothing_left()
 }
 
 fn exec_sends_the_process(lab: &Lab) -> Outcome {

@@ -15,6 +15,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(trace_without_a_tracer),
         case!(log_allows),
         case!(unknown_names_are_skipped),
+        case!(unknown_names_fail_where_asked, lacks "runc": "crun's annotation"),
+        case!(hooks_at_the_start_are_filtered),
         case!(first_process_is_filtered),
         case!(exec_is_filtered),
         case!(without_no_new_privileges),
@@ -202,6 +204,36 @@ fn unknown_names_are_skipped(lab: &Lab) -> Outcome {
     let names = json!(["no_such_call", "mkdir", "mkdirat"]);
     allow_but(&mut container, json!([{"names": names, "action": "SCMP_ACT_ERRNO"}]));
     container.run_sh("mkdir /new")?.exits(1).says(&["Operation not permitted"]);
+    Ok(())
+}
+
+/// As crun has it.
+fn unknown_names_fail_where_asked(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let names = json!(["mkdir", "no_such_call"]);
+    allow_but(&mut container, json!([{"names": names, "action": "SCMP_ACT_ERRNO"}]));
+    container.config.put("/annotations/run.oci.seccomp_fail_unknown_syscall", json!("0"));
+    container.run_sh("true")?.ok();
+    container.config.put("/annotations/run.oci.seccomp_fail_unknown_syscall", json!("1"));
+    container.create()?.exits(1).says(&["/linux/seccomp/syscalls/0/names/1", "no_such_call"]);
+    container.nothing_left()
+}
+
+/// Both when the filter comes right before the program, and when it is there already; also one that lets a runtime do
+/// little (engines' profiles know clone3(2) only to forbid it).
+fn hooks_at_the_start_are_filtered(lab: &Lab) -> Outcome {
+    for no_new_privileges in [true, false] {
+        let mut container = lab.container()?;
+        let clone3 = json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38});
+        allow_but(&mut container, json!([refuse_mkdir("SCMP_ACT_ERRNO")[0], clone3]));
+        container.config.put("/process/noNewPrivileges", json!(no_new_privileges));
+        let script = "mkdir /new; echo $? > /seen; grep Seccomp: /proc/self/status >> /seen";
+        container
+            .config
+            .put("/hooks/startContainer", json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]));
+        container.run_sh("true")?.ok();
+        assert_eq!(std::fs::read_to_string(container.rootfs().join("seen"))?, "1\nSeccomp:\t2\n");
+    }
     Ok(())
 }
 

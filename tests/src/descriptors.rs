@@ -3,7 +3,7 @@
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,23 +34,26 @@ impl DescriptorSocket {
     /// Receives the one descriptor, and the text that came with it.
     pub fn receive(&self) -> Result<(OwnedFd, String), Stop> {
         readable(&self.listener)?;
-        let (stream, _) = self.listener.accept()?;
-        readable(&stream)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut text = [0; 256];
-        let received =
-            recvmsg(&stream, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let mut fds: Vec<OwnedFd> = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                fds.extend(received);
-            }
-        }
-        assert_eq!(fds.len(), 1, "descriptors that came over the socket");
-        let fd = fds.pop().ok_or_else(|| Stop::Failed("no descriptor came".into()))?;
-        Ok((fd, String::from_utf8_lossy(&text[..received.bytes]).into_owned()))
+        receive(&self.listener.accept()?.0)
     }
+}
+
+/// Receives one descriptor, and the text that comes with it.
+pub(crate) fn receive(stream: &UnixStream) -> Result<(OwnedFd, String), Stop> {
+    readable(&stream)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut text = [0; 4096];
+    let received = recvmsg(stream, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut fds: Vec<OwnedFd> = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
+        }
+    }
+    assert_eq!(fds.len(), 1, "descriptors that came over the socket");
+    let fd = fds.pop().ok_or_else(|| Stop::Failed("no descriptor came".into()))?;
+    Ok((fd, String::from_utf8_lossy(&text[..received.bytes]).into_owned()))
 }
 
 /// Waits until there is something to read, or to accept.

@@ -5,11 +5,23 @@ use crate::args::{Create, NewContainer};
 use crate::console::console;
 use crate::inherited;
 use crate::report::{Failure, warn};
-use husk_core::{Bundle, Created};
+use husk_core::{Bundle, ContainerId, CreateOptions, Created};
 
 pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
     make(context, args.new, true)?;
     Ok(0)
+}
+
+/// The compiled filter, for who wants to know what became of a profile; the first sentence in runc's words.
+fn tell_filter(context: &Context<'_>, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) {
+    let Ok(plan) = bundle.plan(id, context.runtime.host(), options) else { return };
+    if let Some(seccomp) = &plan.process.seccomp {
+        context.log.debug(format_args!("seccomp filter flags: {}", seccomp.program.flags()));
+        for unknown in seccomp.program.unknown_names() {
+            let at = &unknown.pointer;
+            context.log.debug(format_args!("unknown system call {:?} at /linux/seccomp{at}", unknown.name));
+        }
+    }
 }
 
 /// `detached`: this program will not stay to serve a terminal.
@@ -34,6 +46,12 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     }
     if let Some(path) = args.pidfd_socket {
         options = options.pidfd_socket(path);
+    }
+    if let Some(path) = inherited::seccomp_receiver() {
+        options = options.seccomp_receiver(path);
+    }
+    if context.log.is_debugging() {
+        tell_filter(context, &id, &bundle, &options);
     }
     let created = context.runtime.create(&id, &bundle, &options)?;
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));

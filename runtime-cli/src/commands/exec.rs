@@ -28,6 +28,9 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
     if let Some(path) = args.pidfd_socket.take() {
         options = options.pidfd_socket(path);
     }
+    if let Some(path) = inherited::seccomp_receiver() {
+        options = options.seccomp_receiver(path);
+    }
     for (controller, path) in parse_sub_cgroups(&args.cgroup).map_err(Failure::new)? {
         options = match controller {
             Some(controller) => options.sub_cgroup_of(controller, path),

@@ -11,24 +11,21 @@ pub(crate) mod execution;
 pub(crate) mod labels;
 pub(crate) mod limits;
 
-use crate::plan::{CapabilityPlan, ProcessPlan, SeccompPoint, Step, UserPlan};
+use crate::plan::{CapabilityPlan, ProcessPlan, Step, UserPlan};
 use crate::recorder::Recorder;
 use crate::sys::{self, Call, Capabilities, Failed, Result};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use std::ffi::CStr;
 
-/// Carries out all of it, but a filter that is to come last.
-pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
+/// Removes from the bounding set. A filter without no_new_privs comes right after this.
+pub(crate) fn limit(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
     recorder.at(Step::BoundingSet)?;
-    limit_bounding_set(plan.capabilities.bounding)?;
-    if let Some(seccomp) = &plan.seccomp
-        && seccomp.point == SeccompPoint::BeforeCapabilities
-    {
-        recorder.at(Step::Seccomp)?;
-        recorder.be_silent();
-        install(&seccomp.program)?;
-    }
+    limit_bounding_set(plan.capabilities.bounding)
+}
+
+/// Becomes the user, and no more than the user.
+pub(crate) fn assume(plan: &ProcessPlan, recorder: &Recorder) -> Result<()> {
     recorder.at(Step::Groups)?;
     set_groups(&plan.user)?;
     recorder.at(Step::User)?;
@@ -59,11 +56,6 @@ pub(crate) fn join_keyring(name: &CStr, selinux: Option<&CStr>) -> Result<()> {
     }
     // Only this key was meant.
     if selinux.is_some() { labels::set(c"attr/keycreate", b"\n") } else { Ok(()) }
-}
-
-/// Installs a compiled filter.
-pub(crate) fn install(program: &husk_seccomp::Program) -> Result<()> {
-    program.install().map_err(|errno| Failed::new(Call::Seccomp, Errno::from_raw(errno)))
 }
 
 /// Removes what the plan does not have; a number that the kernel does not know ends the list.

@@ -1,5 +1,6 @@
 //! The birth of a container's process: what it needs is laid out, and one clone3(2) makes it.
 
+use super::agent::Agent;
 use super::container_hooks::ContainerHooks;
 use super::file_system::FileSystem;
 use super::id_maps::IdMaps;
@@ -27,7 +28,8 @@ pub(super) struct Birth<'a> {
     /// The newborn is a joiner, whose child is the container's process.
     pub(super) is_joiner: bool,
     pub(super) console: Option<PreparedConsole>,
-    pub(super) pidfd_socket: Option<PidfdSocket>,
+    pub(super) pidfd_sockets: Vec<PidfdSocket>,
+    pub(super) agent: Option<Agent<'a>>,
     pub(super) hooks: ContainerHooks<'a>,
     pub(super) id_maps: IdMaps,
 }
@@ -49,7 +51,10 @@ pub(super) fn give_birth<'a>(
     recorder.runtime_at(Step::OpenConsole)?;
     let console = plan.process.terminal.map(|_| PreparedConsole::new(&options.console)).transpose()?;
     recorder.runtime_at(Step::PidfdSocket)?;
-    let pidfd_socket = PidfdSocket::connect(options.pidfd_socket.as_ref())?;
+    let receivers = [&options.pidfd_socket, &plan.pidfd_receiver].into_iter().flatten();
+    let pidfd_sockets = receivers.map(|path| PidfdSocket::connect(path)).collect::<Result<_>>()?;
+    recorder.runtime_at(Step::SeccompAgent)?;
+    let agent = Agent::connect(&plan.process)?;
     let child_hooks = ContainerHooks::new(plan)?;
     let host_proc = open_host_proc(&plan.namespaces)?;
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
@@ -123,7 +128,8 @@ pub(super) fn give_birth<'a>(
         newborn,
         is_joiner: two_stages,
         console,
-        pidfd_socket,
+        pidfd_sockets,
+        agent,
         hooks: child_hooks,
         id_maps: files.id_maps,
     })

@@ -86,17 +86,17 @@ fn assemble(
     cgroup.apply(&plan.cgroup)?;
 
     // After the cgroup, whose directories may be among the bind sources.
-    let Birth { newborn, is_joiner, console, pidfd_socket, hooks, id_maps } =
+    let Birth { newborn, is_joiner, console, pidfd_sockets, agent, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
     cgroup.settle();
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
-    Guide { request, recorder, cgroup, hooks, id_maps }.run(process, is_joiner, owed)?;
+    Guide { request, recorder, cgroup, hooks, id_maps, agent }.run(process, is_joiner, owed)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,
     };
-    if let Some(socket) = pidfd_socket {
+    for socket in pidfd_sockets {
         socket.send(process.pidfd.as_fd(), Whose::Init)?;
     }
 
@@ -135,6 +135,7 @@ fn new_record(request: &Request<'_>) -> Record {
         namespaces: kinds.map(|kind| kind.spec_name().to_owned()).collect(),
         chrooted: plan.rootfs.no_pivot || !plan.namespaces.is_new(NamespaceKind::Mount),
         session_keyring: plan.session_keyring.as_ref().map(text),
+        seccomp_receiver: request.options.seccomp_receiver.clone(),
         has_poststart: !plan.hooks.poststart.is_empty(),
         has_last_hooks: !plan.hooks.poststop.is_empty(),
         init: None,

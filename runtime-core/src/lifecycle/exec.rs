@@ -1,6 +1,8 @@
 //! `exec`: a further process in a running container.
 
+use super::agent::Agent;
 use super::explain::{Subject, explain, unheard};
+use super::hooks;
 use super::prepare::{check_preserved, write_oom_score, write_pid_file};
 use super::request::internal;
 use crate::cgroup::Cgroup;
@@ -9,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
 use crate::patience::Patience;
 use crate::plan::{NamespaceKind, ProcessPlan, Step};
-use crate::process::channel::{Word, say};
+use crate::process::channel::{Word, answer};
 use crate::process::entry::{Home, Program};
 use crate::process::executed::{self, Executed};
 use crate::process::handle::Process;
@@ -41,7 +43,7 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         _ => return wrong("cannot exec in a stopped container"),
     };
     let record = container.record()?;
-    let plan = container.plan_exec(process, options)?;
+    let plan = container.plan_exec(process, &record, options)?;
     check_preserved(plan.preserve_fds)?;
 
     let recorder =
@@ -51,16 +53,22 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     #[cfg(feature = "fault-injection")]
     let recorder = recorder.with_fault(options.fault);
     recorder.runtime_at(Step::PidfdSocket)?;
-    let pidfd_socket = PidfdSocket::connect(options.pidfd_socket.as_ref())?;
-    let (mut newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
+    let pidfd_socket = options.pidfd_socket.as_ref().map(|path| PidfdSocket::connect(path)).transpose()?;
+    recorder.runtime_at(Step::SeccompAgent)?;
+    let agent = Agent::connect(&plan)?;
+    let state = hooks::state_json(&record.id, status, init.pid, &record.bundle, &record.annotations);
+    let (newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
     let subject = Subject { plan: None, process: &plan };
-    let mut patience = Patience::new(&recorder, limit);
-    let made = follow(&mut newborn, joins, subject, &recorder, &mut patience)
+    let patience = Patience::new(&recorder, limit);
+    let mut guide = Guide { newborn, subject, recorder: &recorder, patience, agent, state };
+    let made = guide
+        .follow(joins)
         .and_then(|()| match pidfd_socket {
-            Some(socket) => socket.send(newborn.pidfd.as_fd(), Whose::Executed),
+            Some(socket) => socket.send(guide.newborn.pidfd.as_fd(), Whose::Executed),
             None => Ok(()),
         })
-        .and_then(|()| finish(&mut newborn, console, options, subject, &recorder, &mut patience));
+        .and_then(|()| guide.finish(console, options));
+    let Guide { newborn, .. } = guide;
     match made {
         Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
         Err(error) => {
@@ -144,59 +152,78 @@ fn give_birth(
     Ok((Newborn::new(born, channel), second_clone, console))
 }
 
-/// Sees the process through until it is ready.
-fn follow(
-    newborn: &mut Newborn,
-    joins: bool,
-    subject: Subject<'_>,
-    recorder: &Recorder,
-    patience: &mut Patience<'_>,
-) -> Result<()> {
-    let silent = |failed| unheard(failed, recorder, subject);
-    if joins && !newborn.follow(patience).map_err(silent)? {
-        return Err(why_it_ended(newborn, subject, recorder));
-    }
-    if let Some(adjustment) = subject.process.oom_score_adj {
-        recorder.runtime_at(Step::OomScore)?;
-        write_oom_score(newborn.pid, adjustment)?;
-    }
-    match newborn.next_word(patience).map_err(silent)? {
-        Some(Word::Ready) => Ok(()),
-        _ => Err(why_it_ended(newborn, subject, recorder)),
-    }
+/// Who sees a new process through until it executes its program.
+struct Guide<'a> {
+    newborn: Newborn,
+    subject: Subject<'a>,
+    recorder: &'a Recorder,
+    patience: Patience<'a>,
+    /// Who is to get the filter's listener.
+    agent: Option<Agent<'a>>,
+    /// The container's, for the agent.
+    state: Vec<u8>,
 }
 
-/// Lets it execute its program, and hears whether it did.
-fn finish(
-    newborn: &mut Newborn,
-    console: Option<PreparedConsole>,
-    options: &ExecOptions,
-    subject: Subject<'_>,
-    recorder: &Recorder,
-    patience: &mut Patience<'_>,
-) -> Result<Option<OwnedFd>> {
-    let terminal = match console {
-        Some(console) => console.receive()?,
-        None => None,
-    };
-    if let Some(path) = &options.pid_file {
-        recorder.runtime_at(Step::PidFile)?;
-        write_pid_file(path, newborn.pid)?;
+impl Guide<'_> {
+    /// Until it is ready.
+    fn follow(&mut self, joins: bool) -> Result<()> {
+        let silent = |failed| unheard(failed, self.recorder, self.subject);
+        if joins && !self.newborn.follow(&mut self.patience).map_err(silent)? {
+            return Err(self.why_it_ended());
+        }
+        if let Some(adjustment) = self.subject.process.oom_score_adj {
+            self.recorder.runtime_at(Step::OomScore)?;
+            write_oom_score(self.newborn.pid, adjustment)?;
+        }
+        match self.next_word()? {
+            Some(Word::Ready) => Ok(()),
+            _ => Err(self.why_it_ended()),
+        }
     }
-    let _ = say(newborn.channel.as_fd(), Word::Go);
-    // The channel ends with execve, or with the process.
-    newborn.next_word(patience).map_err(|failed| unheard(failed, recorder, subject))?;
-    let at_exec = matches!(recorder.position(), Some(Position { step: Step::Exec, .. }));
-    if at_exec && recorder.report().is_none() {
-        Ok(terminal)
-    } else {
-        Err(why_it_ended(newborn, subject, recorder))
-    }
-}
 
-fn why_it_ended(newborn: &Newborn, subject: Subject<'_>, recorder: &Recorder) -> Error {
-    let ended = sys::waitid(newborn.pidfd.as_fd(), true).ok().flatten();
-    explain(recorder, subject, ended, false)
+    /// Lets it execute its program, and hears whether it did.
+    fn finish(&mut self, console: Option<PreparedConsole>, options: &ExecOptions) -> Result<Option<OwnedFd>> {
+        let terminal = match console {
+            Some(console) => console.receive()?,
+            None => None,
+        };
+        if let Some(path) = &options.pid_file {
+            self.recorder.runtime_at(Step::PidFile)?;
+            write_pid_file(path, self.newborn.pid)?;
+        }
+        answer(self.newborn.channel.as_fd(), Word::Go);
+        // The channel ends with execve, or with the process.
+        self.next_word()?;
+        let at_exec = matches!(self.recorder.position(), Some(Position { step: Step::Exec, .. }));
+        if at_exec && self.recorder.report().is_none() { Ok(terminal) } else { Err(self.why_it_ended()) }
+    }
+
+    /// The next word that is not about the filter, whose listener goes to the agent.
+    fn next_word(&mut self) -> Result<Option<Word>> {
+        loop {
+            let silent = |failed| unheard(failed, self.recorder, self.subject);
+            let word = self.newborn.next_word(&mut self.patience).map_err(silent)?;
+            match (word, &self.agent) {
+                (Some(Word::Filtered), Some(agent)) => {
+                    if !agent.serve(
+                        &self.newborn,
+                        &self.state,
+                        self.recorder,
+                        &mut self.patience,
+                        self.subject,
+                    )? {
+                        return Ok(None);
+                    }
+                }
+                (word, _) => return Ok(word),
+            }
+        }
+    }
+
+    fn why_it_ended(&self) -> Error {
+        let ended = sys::waitid(self.newborn.pidfd.as_fd(), true).ok().flatten();
+        explain(self.recorder, self.subject, ended, false)
+    }
 }
 
 /// The namespaces that the init does not share with this process. The record knows which it may be; a user namespace

@@ -1,6 +1,7 @@
 //! The runtime's part while the new process sets itself up: what it may not do for itself, and the hooks that run on
 //! the host.
 
+use super::agent::Agent;
 use super::container_hooks::ContainerHooks;
 use super::explain::{Subject, explain, unheard};
 use super::hooks;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::network::Crossing;
 use crate::patience::Patience;
 use crate::plan::{HookKind, NamespaceKind, Plan, ProcessPlan, Step};
-use crate::process::channel::{Word, say};
+use crate::process::channel::{Word, answer};
 use crate::process::runtime::Newborn;
 use crate::recorder::Recorder;
 use crate::state::Status;
@@ -42,6 +43,8 @@ pub(super) struct Guide<'a> {
     pub(super) cgroup: &'a Cgroup,
     pub(super) hooks: ContainerHooks<'a>,
     pub(super) id_maps: IdMaps,
+    /// Who is to get the filter's listener.
+    pub(super) agent: Option<Agent<'a>>,
 }
 
 impl Guide<'_> {
@@ -57,9 +60,18 @@ impl Guide<'_> {
         let state = |status| self.request.state(status, process.pid);
         self.hooks.tell(&state(Status::Creating), &state(Status::Created))?;
         self.do_what_it_may_not(process, owed.crossing)?;
-        loop {
+        let mut is_ready = false;
+        while !is_ready || self.agent.is_some() {
             match process.next_word(&mut patience).map_err(silent)? {
-                Some(Word::Ready) => return Ok(()),
+                Some(Word::Ready) => is_ready = true,
+                Some(Word::Filtered) => {
+                    let state = self.request.state(Status::Creating, process.pid);
+                    match self.agent.take() {
+                        Some(agent)
+                            if agent.serve(process, &state, self.recorder, &mut patience, subject)? => {}
+                        _ => return Err(self.why_it_ended(process)),
+                    }
+                }
                 Some(Word::MountsDone) => {
                     *owed.poststop = Some(self.request.state(Status::Stopped, process.pid));
                     self.run_hooks(process)?;
@@ -71,6 +83,7 @@ impl Guide<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Ids, limits, the out-of-memory score and network devices are the host's to give.
@@ -93,8 +106,7 @@ impl Guide<'_> {
             self.move_devices(process, crossing)?;
         }
         if is_waited_for(plan) {
-            // Should it have died, the next word that is awaited says so, and why.
-            let _ = say(process.channel.as_fd(), Word::Go);
+            answer(process.channel.as_fd(), Word::Go);
         }
         Ok(())
     }
@@ -105,7 +117,7 @@ impl Guide<'_> {
         if let (Some(copy), Ok(index)) = (process.passed.take(), usize::try_from(index)) {
             self.id_maps.map_now(index, copy.as_fd(), self.request.plan)?;
         }
-        let _ = say(process.channel.as_fd(), Word::Go);
+        answer(process.channel.as_fd(), Word::Go);
         Ok(())
     }
 
@@ -130,7 +142,7 @@ impl Guide<'_> {
         let creating = self.request.state(Status::Creating, process.pid);
         hooks::run_all(HookKind::Prestart, &hooks.prestart, bundle, &creating)?;
         hooks::run_all(HookKind::CreateRuntime, &hooks.create_runtime, bundle, &creating)?;
-        let _ = say(process.channel.as_fd(), Word::Go);
+        answer(process.channel.as_fd(), Word::Go);
         Ok(())
     }
 

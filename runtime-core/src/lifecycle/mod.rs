@@ -1,5 +1,6 @@
 //! The verbs of the OCI lifecycle, one a file (runtime-spec runtime.md, "Lifecycle" and "Operations").
 
+mod agent;
 mod birth;
 mod container_hooks;
 mod create;

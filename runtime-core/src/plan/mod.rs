@@ -24,6 +24,7 @@ pub(crate) mod problems;
 mod process;
 mod rlimits;
 mod rootfs;
+pub(crate) mod seccomp;
 mod settings;
 mod unsupported;
 
@@ -45,10 +46,12 @@ pub use mount_options::{BindLinks, MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
 pub use net_devices::NetDevicePlan;
-pub use process::{CapabilityPlan, ProcessPlan, SeccompPlan, SeccompPoint, TerminalPlan, UserPlan};
+pub use process::{CapabilityPlan, ProcessPlan, TerminalPlan, UserPlan};
 pub(crate) use process::{ProcessContext, plan_process};
 pub use rlimits::RlimitPlan;
 pub use rootfs::{MaskPlan, RootfsPlan};
+pub(crate) use seccomp::SeccompContext;
+pub use seccomp::{ListenerPlan, SeccompPlan, SeccompPoint};
 pub use settings::SysctlPlan;
 
 use crate::error::{Error, Result};
@@ -60,7 +63,7 @@ use mounts::MountContext;
 use problems::{Pointer, Problems};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that `create` will do, decided.
 #[derive(Debug, Clone)]
@@ -90,6 +93,8 @@ pub struct Plan {
     pub hooks: HooksPlan,
     /// Cgroup.
     pub cgroup: CgroupPlan,
+    /// A further socket that gets the pidfd of the container's process, absolute, when one is given.
+    pub pidfd_receiver: Option<PathBuf>,
     /// Name of the new session keyring, `_ses.ID`; `None` to keep the caller's (`--no-new-keyring`).
     pub session_keyring: Option<CString>,
 }
@@ -147,6 +152,7 @@ impl Plan {
             }
             None => HooksPlan::default(),
         };
+        let pidfd_receiver = annotations::pidfd_receiver(spec, &mut problems);
         let session_keyring =
             (!options.no_new_keyring).then(|| CString::new(format!("_ses.{id}")).unwrap_or_default());
         // Without a process there is a problem, and so no plan.
@@ -164,6 +170,7 @@ impl Plan {
             process,
             hooks,
             cgroup,
+            pidfd_receiver,
             session_keyring,
         })
     }
@@ -184,7 +191,7 @@ fn plan_init(
     let context = ProcessContext {
         host,
         namespaces,
-        seccomp: linux.seccomp().as_ref(),
+        seccomp: SeccompContext { spec, receiver: options.seccomp_receiver.as_deref() },
         personality: linux.personality().as_ref(),
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),
@@ -236,11 +243,12 @@ pub(crate) fn memory_policies() -> (Vec<&'static str>, Vec<&'static str>) {
     memory_policy::known()
 }
 
-/// Plans a further process in a container that was made from `spec`.
+/// Plans a further process in a container that was made from `spec`, and with the agent `receiver` if the config names none.
 pub(crate) fn plan_exec(
     spec: &Spec,
     process: &spec::Process,
     host: &Host,
+    receiver: Option<&Path>,
     options: &crate::options::ExecOptions,
 ) -> Result<ProcessPlan> {
     let no_linux = empty_linux();
@@ -249,7 +257,7 @@ pub(crate) fn plan_exec(
     let context = ProcessContext {
         host,
         namespaces: &namespaces,
-        seccomp: linux.seccomp().as_ref(),
+        seccomp: SeccompContext { spec, receiver },
         personality: linux.personality().as_ref(),
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),

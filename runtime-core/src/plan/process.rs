@@ -3,11 +3,11 @@
 use super::problems::{Pointer, Problems};
 use super::{
     AffinityPlan, IoPriorityPlan, MemoryPolicyPlan, NamespaceKind, NamespacePlan, RlimitPlan, SchedulerPlan,
-    capabilities, environment, execution, memory_policy, rlimits,
+    SeccompContext, SeccompPlan, capabilities, environment, execution, memory_policy, rlimits, seccomp,
 };
 use crate::error::Problem;
 use crate::host::Host;
-use crate::spec::{self, LinuxMemoryPolicy, LinuxPersonality, LinuxSeccomp};
+use crate::spec::{self, LinuxMemoryPolicy, LinuxPersonality};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -40,24 +40,6 @@ pub struct CapabilityPlan {
     pub inheritable: u64,
     /// Kept across execve(2) by ordinary files.
     pub ambient: u64,
-}
-
-/// When the filter is installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeccompPoint {
-    /// Without no_new_privs it takes CAP_SYS_ADMIN, which goes with the other capabilities.
-    BeforeCapabilities,
-    /// With no_new_privs it can be the very last thing, so the profile need not allow what husk still does.
-    LastBeforeExec,
-}
-
-/// The system call filter.
-#[derive(Debug, Clone)]
-pub struct SeccompPlan {
-    /// Compiled.
-    pub program: husk_seccomp::Program,
-    /// When.
-    pub point: SeccompPoint,
 }
 
 /// A terminal's size in characters.
@@ -121,8 +103,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) host: &'a Host,
     /// The container's namespaces.
     pub(crate) namespaces: &'a NamespacePlan,
-    /// The container's `/linux/seccomp`.
-    pub(crate) seccomp: Option<&'a LinuxSeccomp>,
+    /// Its filter.
+    pub(crate) seccomp: SeccompContext<'a>,
     /// The container's `/linux/personality`.
     pub(crate) personality: Option<&'a LinuxPersonality>,
     /// The container's `/linux/memoryPolicy`.
@@ -196,7 +178,7 @@ pub(super) fn plan(
         no_new_privileges,
         oom_score_adj: plan_oom_score_adj(process.oom_score_adj(), &at.key("oomScoreAdj"), problems),
         terminal: plan_terminal(process, &at.key("consoleSize"), problems),
-        seccomp: plan_seccomp(context.seccomp, no_new_privileges, problems),
+        seccomp: seccomp::plan(context.seccomp, no_new_privileges, problems),
         apparmor: plan_apparmor(
             process.apparmor_profile().as_deref(),
             context.host,
@@ -347,30 +329,6 @@ fn plan_terminal(
         })
     };
     Some(TerminalPlan { rows: number("height", size.height()), columns: number("width", size.width()) })
-}
-
-/// Without no_new_privs the filter takes CAP_SYS_ADMIN, so it is installed before the capabilities go.
-fn plan_seccomp(
-    profile: Option<&LinuxSeccomp>,
-    no_new_privileges: bool,
-    problems: &mut Problems,
-) -> Option<SeccompPlan> {
-    let linux = Pointer::ROOT.key("linux");
-    match husk_seccomp::compile(profile?) {
-        Ok(program) => {
-            let point = if no_new_privileges {
-                SeccompPoint::LastBeforeExec
-            } else {
-                SeccompPoint::BeforeCapabilities
-            };
-            Some(SeccompPlan { program, point })
-        }
-        Err(found) => {
-            let found = found.into_iter().map(|problem| (problem.pointer, problem.message));
-            problems.extend_below(&linux.key("seccomp"), found);
-            None
-        }
-    }
 }
 
 /// A label that cannot be applied must not be dropped: somebody counts on it.

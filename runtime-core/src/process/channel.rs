@@ -19,6 +19,8 @@ pub(crate) enum Word {
     MapIds(i32),
     /// New process: all is done but the start itself.
     Ready,
+    /// New process: its filter comes now, and with it a listener for the runtime to take.
+    Filtered,
     /// Joiner: the process in the namespaces has this id, as the runtime's pid namespace counts.
     Born(i32),
 }
@@ -30,6 +32,7 @@ impl Word {
             Word::MountsDone => (b'm', 0),
             Word::MapIds(index) => (b'i', index),
             Word::Ready => (b'r', 0),
+            Word::Filtered => (b'f', 0),
             Word::Born(pid) => (b'b', pid),
         };
         let [a, b, c, d] = number.to_ne_bytes();
@@ -43,22 +46,24 @@ impl Word {
             b'm' => Some(Word::MountsDone),
             b'i' => Some(Word::MapIds(i32::from_ne_bytes([a, b, c, d]))),
             b'r' => Some(Word::Ready),
+            b'f' => Some(Word::Filtered),
             b'b' => Some(Word::Born(i32::from_ne_bytes([a, b, c, d]))),
             _ => None,
         }
     }
 }
 
-/// Says a word.
+/// The new process says a word. With write(2), which even a filter allows that allows little; when the runtime has gone it
+/// ends like any program whose reader has gone.
 pub(crate) fn say(channel: BorrowedFd<'_>, word: Word) -> Result<()> {
     loop {
-        match send(channel.as_raw_fd(), &word.encode(), MsgFlags::MSG_NOSIGNAL) {
+        match nix::unistd::write(channel, &word.encode()) {
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
             Err(Errno::EPIPE | Errno::ECONNRESET) => {
                 return Err(Failed::new(Call::RuntimeGone, Errno::EPIPE));
             }
-            Err(errno) => return Err(Failed::new(Call::Sendmsg, errno)),
+            Err(errno) => return Err(Failed::new(Call::Write, errno)),
         }
     }
 }
@@ -68,7 +73,12 @@ pub(crate) fn say_with(channel: BorrowedFd<'_>, word: Word, fd: BorrowedFd<'_>) 
     send_fd(channel, fd, &word.encode())
 }
 
-/// Hears a word, and takes the fd that may come along; `None` when the other side is gone.
+/// The runtime says a word. Should the new process have gone, the next word that is awaited tells.
+pub(crate) fn answer(channel: BorrowedFd<'_>, word: Word) {
+    while send(channel.as_raw_fd(), &word.encode(), MsgFlags::MSG_NOSIGNAL) == Err(Errno::EINTR) {}
+}
+
+/// The runtime hears a word, and takes the fd that may come along; `None` when the other side is gone.
 pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<(Option<Word>, Option<OwnedFd>)> {
     let mut bytes = [0; 5];
     loop {
@@ -81,10 +91,15 @@ pub(crate) fn hear(channel: BorrowedFd<'_>) -> Result<(Option<Word>, Option<Owne
     }
 }
 
-/// Waits for the runtime's word to go on.
+/// The new process waits for the runtime's word to go on. With read(2), as it writes with write(2).
 pub(crate) fn wait_for_go(channel: BorrowedFd<'_>) -> Result<()> {
-    match hear(channel)? {
-        (Some(Word::Go), _) => Ok(()),
-        _ => Err(Failed::new(Call::RuntimeGone, Errno::EPIPE)),
+    let mut bytes = [0; 5];
+    loop {
+        match nix::unistd::read(channel, &mut bytes) {
+            Ok(5) if Word::decode(bytes) == Some(Word::Go) => return Ok(()),
+            Ok(_) | Err(Errno::ECONNRESET) => return Err(Failed::new(Call::RuntimeGone, Errno::EPIPE)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failed::new(Call::Read, errno)),
+        }
     }
 }

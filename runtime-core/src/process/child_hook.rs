@@ -1,5 +1,6 @@
 //! Hooks that run in the container's namespaces: the new process runs them as children of its own.
 
+use super::filter;
 use crate::plan::HookPlan;
 use crate::sys::{self, CStrings, Call, Ended, Failed, Result};
 use nix::errno::Errno;
@@ -28,14 +29,21 @@ impl<'a> ChildHook<'a> {
         self.plan.item
     }
 
-    /// Runs it: the state on stdin, what it says into `stdout` and `stderr`, killed at its timeout.
-    pub(crate) fn run(&self, state: BorrowedFd<'_>, [stdout, stderr]: [BorrowedFd<'_>; 2]) -> Result<()> {
+    /// Runs it: the state on stdin, what it says into `stdout` and `stderr`, killed at its timeout; with a filter that this
+    /// process does not have yet.
+    pub(crate) fn run(
+        &self,
+        state: BorrowedFd<'_>,
+        [stdout, stderr]: [BorrowedFd<'_>; 2],
+        filter: Option<&husk_seccomp::Program>,
+    ) -> Result<()> {
         nix::unistd::lseek(state, 0, nix::unistd::Whence::SeekSet).map_err(Failed::from(Call::Lseek))?;
-        let hook = sys::clone3(0, None, || {
+        let hook = sys::clone(|| {
             let connected = sys::dup_to(state.as_raw_fd(), 0)
                 .and_then(|()| sys::dup_to(stdout.as_raw_fd(), 1))
                 .and_then(|()| sys::dup_to(stderr.as_raw_fd(), 2))
-                .and_then(|()| sys::reset_signals());
+                .and_then(|()| sys::reset_signals())
+                .and_then(|()| filter.map_or(Ok(()), |filter| filter::install(filter).map(drop)));
             if connected.is_ok() {
                 sys::execve(&self.plan.path, &self.argv, &self.envp);
             }

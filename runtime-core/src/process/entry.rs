@@ -1,6 +1,7 @@
 //! What a new process does last, be it the container's init or one that is executed in it: stdio, identity, working
 //! directory, and the search for its executable, as the user that will execute it.
 
+use super::filter;
 use crate::credentials::{self, execution, labels, limits};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::recorder::Recorder;
@@ -96,7 +97,11 @@ fn own_stdio(uid: u32) {
 }
 
 /// Becomes the user of the plan, enters its directory, and finds what to execute: its index among the candidates.
-pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<usize> {
+pub(crate) fn prepare(
+    program: &mut Program<'_>,
+    channel: BorrowedFd<'_>,
+    recorder: &Recorder,
+) -> Result<usize> {
     let plan = program.plan;
     if plan.home_from_passwd
         && let Some(home) = program.home.take()
@@ -117,6 +122,8 @@ pub(crate) fn prepare(program: &mut Program<'_>, recorder: &Recorder) -> Result<
         labels::set(c"attr/exec", label.to_bytes())?;
     }
     execution::set(plan, recorder)?;
+    credentials::limit(plan, recorder)?;
+    filter::install_at(SeccompPoint::BeforeCapabilities, plan, channel, recorder)?;
     credentials::assume(plan, recorder)?;
     recorder.at(Step::WorkingDirectory)?;
     if entered.is_err() {
@@ -182,15 +189,14 @@ fn preserve_fds(count: u32) -> Result<()> {
 }
 
 /// Installs a filter that comes last, and executes. Comes back only to say why not.
-pub(crate) fn execute(program: &Program<'_>, index: usize, recorder: &Recorder) -> Result<Infallible> {
+pub(crate) fn execute(
+    program: &Program<'_>,
+    channel: BorrowedFd<'_>,
+    index: usize,
+    recorder: &Recorder,
+) -> Result<Infallible> {
     sys::reset_signals()?;
-    if let Some(seccomp) = &program.plan.seccomp
-        && seccomp.point == SeccompPoint::LastBeforeExec
-    {
-        recorder.at(Step::Seccomp)?;
-        recorder.be_silent();
-        credentials::install(&seccomp.program)?;
-    }
+    filter::install_at(SeccompPoint::LastBeforeExec, program.plan, channel, recorder)?;
     recorder.at(Step::Exec)?;
     Err(match program.plan.candidates.get(index) {
         Some(path) => sys::execve(path, &program.argv, &program.envp),

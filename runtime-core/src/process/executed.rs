@@ -2,9 +2,10 @@
 
 use super::channel::{Word, say, wait_for_go};
 use super::entry::{self, Program};
+use super::filter;
 use super::init::close_foreign_fds;
 use crate::credentials;
-use crate::plan::Step;
+use crate::plan::{SeccompPoint, Step};
 use crate::recorder::Recorder;
 use crate::rootfs;
 use crate::sys::{self, Failed, Result};
@@ -65,11 +66,12 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     drop(slave);
     // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
     close_foreign_fds(process.late_fds)?;
-    let index = entry::prepare(&mut process.program, recorder)?;
+    let index = entry::prepare(&mut process.program, process.channel, recorder)?;
 
     // Who: the process's user.
     recorder.at(Step::Ready)?;
     say(process.channel, Word::Ready)?;
     wait_for_go(process.channel)?;
-    entry::execute(&process.program, index, recorder)
+    filter::install_at(SeccompPoint::BeforeStart, process.program.plan, process.channel, recorder)?;
+    entry::execute(&process.program, process.channel, index, recorder)
 }

@@ -7,8 +7,9 @@
 use super::channel::{Word, say, say_with, wait_for_go};
 use super::child_hook::ChildHook;
 use super::entry::{self, Program};
+use super::filter;
 use crate::credentials::{self, execution, limits};
-use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
+use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Mask, MountInput, Mounter, resolve};
 use crate::start_gate;
@@ -115,15 +116,16 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     drop((terminal, proc, opened));
     // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
     close_foreign_fds(init.late_fds)?;
-    let index = entry::prepare(&mut init.program, recorder)?;
+    let index = entry::prepare(&mut init.program, init.channel, recorder)?;
 
     // Who: the container's user, who holds no privilege that its process will not have.
     recorder.at(Step::Ready)?;
     say(init.channel, Word::Ready)?;
+    filter::install_at(SeccompPoint::BeforeStart, &plan.process, init.channel, recorder)?;
     recorder.at(Step::StartGate)?;
     start_gate::wait(init.start)?;
     run_hooks(init, Step::StartContainerHook, init.start_container_hooks)?;
-    entry::execute(&init.program, index, recorder)
+    entry::execute(&init.program, init.channel, index, recorder)
 }
 
 /// The copy has every fd of the runtime, also those that its other threads were using at that moment.
@@ -355,9 +357,18 @@ fn name_host(plan: &Plan, recorder: &Recorder) -> Result<()> {
 fn run_hooks(init: &Init<'_>, step: Step, hooks: &[ChildHook<'_>]) -> Result<()> {
     let (Some([before, after]), Some(output)) = (init.hook_state, init.hook_output) else { return Ok(()) };
     let state = if step == Step::StartContainerHook { after } else { before };
+    let filter = match &init.plan.process.seccomp {
+        // It comes right after these hooks, and is for them too (as runc has it).
+        Some(seccomp)
+            if step == Step::StartContainerHook && seccomp.point == SeccompPoint::LastBeforeExec =>
+        {
+            Some(&seccomp.program)
+        }
+        _ => None,
+    };
     for hook in hooks {
         init.recorder.at_item(step, hook.item())?;
-        hook.run(state, output)?;
+        hook.run(state, output, filter)?;
     }
     Ok(())
 }

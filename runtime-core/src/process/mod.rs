@@ -13,6 +13,7 @@ pub(crate) mod channel;
 pub(crate) mod child_hook;
 pub(crate) mod entry;
 pub(crate) mod executed;
+mod filter;
 pub(crate) mod handle;
 pub(crate) mod holder;
 pub(crate) mod init;

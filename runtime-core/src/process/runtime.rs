@@ -2,10 +2,12 @@
 
 use super::channel::{Word, hear};
 use crate::patience::Patience;
+use crate::recorder::Recorder;
 use crate::sys::{self, Born, Call, Failed, Result};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::time::{TimeSpec, TimeValLike};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A pair of connected ends: the runtime's and the new process's.
@@ -79,6 +81,27 @@ impl Newborn {
         (self.pid, self.early) = (pid, early);
         sys::waitid(joiner.as_fd(), true)?;
         Ok(true)
+    }
+
+    /// A copy of the listener that comes with the process's filter, once it has installed that; `None` when it has ended
+    /// instead. The process cannot tell (it is under the filter), so the recorder is looked at again and again.
+    pub(crate) fn take_listener(
+        &self,
+        recorder: &Recorder,
+        patience: &mut Patience<'_>,
+    ) -> Result<Option<OwnedFd>> {
+        loop {
+            if let Some(number) = recorder.offered_listener() {
+                return sys::pidfd_getfd(self.pidfd.as_fd(), number).map(Some);
+            }
+            patience.left().ok_or(Failed::new(Call::Poll, Errno::ETIMEDOUT))?;
+            let mut ended = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            match ppoll(&mut ended, Some(TimeSpec::microseconds(50)), None) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(None),
+                Err(errno) => return Err(Failed::new(Call::Poll, errno)),
+            }
+        }
     }
 
     /// Ends the process and reaps it; false when it does not die.

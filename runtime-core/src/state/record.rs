@@ -27,6 +27,9 @@ pub(crate) struct Record {
     /// Its root is not the root of its mount namespace (`--no-pivot`, or a mount namespace that is not its own).
     pub(crate) chrooted: bool,
     pub(crate) session_keyring: Option<String>,
+    /// The agent that the caller named for it, for a config that names none.
+    #[serde(default)]
+    pub(crate) seccomp_receiver: Option<PathBuf>,
     /// Whether `start` and `delete` owe hooks, for which the config is read again.
     pub(crate) has_poststart: bool,
     pub(crate) has_last_hooks: bool,

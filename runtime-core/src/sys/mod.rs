@@ -21,14 +21,14 @@ mod socket;
 mod terminal;
 
 pub(crate) use call::{Call, Failed, Result};
-pub(crate) use clone::{Born, clone3, exit, placeholder};
+pub(crate) use clone::{Born, clone, clone3, exit, placeholder};
 pub(crate) use credentials::*;
 pub(crate) use exec::*;
 pub(crate) use execution::*;
 pub(crate) use files::*;
 pub(crate) use image::run_from;
 pub(crate) use mount::*;
-pub(crate) use page::SharedPage;
+pub(crate) use page::{SLOTS, SharedPage};
 pub(crate) use pidfd::*;
 pub(crate) use socket::*;
 pub(crate) use terminal::*;

@@ -3,7 +3,7 @@
 use super::files::owned;
 use super::{Call, Failed, Result, check};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// `pidfd_open(pid, 0)`, pidfd_open(2), since Linux 5.3.
 pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
@@ -17,6 +17,14 @@ pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()
     // SAFETY: a null info means what kill(2) would send.
     let value = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
     check(Call::Kill, value).map(drop)
+}
+
+/// `pidfd_getfd(pidfd, fd, 0)`, pidfd_getfd(2), since Linux 5.6: a copy of a process's fd, close-on-exec. Takes the right
+/// to trace the process.
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: numbers only.
+    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) };
+    check(Call::PidfdGetfd, copy).map(owned)
 }
 
 /// How a process ended, as waitid(2) tells it.

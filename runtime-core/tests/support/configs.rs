@@ -137,12 +137,19 @@ pub(crate) fn rich(lab: &Lab, command: &str) -> Value {
     })
 }
 
+/// A filter whose listener goes to an agent, for a call that nobody makes.
+fn notify(lab: &Lab, config: &mut Value) {
+    config["linux"]["seccomp"]["listenerPath"] = json!(lab.agent());
+    config["linux"]["seccomp"]["syscalls"][0]["action"] = "SCMP_ACT_NOTIFY".into();
+}
+
 /// The rich one in a user namespace, with a terminal, and a filter that comes before the capabilities go.
 pub(crate) fn rich_with_users(lab: &Lab, command: &str) -> Value {
     let mut config = rich(lab, command);
     config["process"]["terminal"] = true.into();
     config["process"]["consoleSize"] = json!({ "height": 25, "width": 80 });
     config["process"]["noNewPrivileges"] = false.into();
+    notify(lab, &mut config);
     config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "user" }));
     config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
     config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
@@ -155,9 +162,10 @@ pub(crate) fn rich_with_users(lab: &Lab, command: &str) -> Value {
     config
 }
 
-/// The rich one in namespaces of others: entering a pid namespace takes a second process.
+/// The rich one in namespaces of others: entering a pid namespace takes a second process. Its filter comes before the start.
 pub(crate) fn rich_joined(lab: &Lab, command: &str) -> Value {
     let mut config = rich(lab, command);
+    notify(lab, &mut config);
     config["linux"]["namespaces"] = json!([
         { "type": "pid", "path": "/proc/self/ns/pid" }, { "type": "network", "path": "/proc/self/ns/net" },
         { "type": "mount" }, { "type": "uts" }, { "type": "ipc" }

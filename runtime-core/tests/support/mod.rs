@@ -13,6 +13,7 @@ pub(crate) mod configs;
 use husk_core::{Bundle, ContainerId, CreateOptions, Created, Runtime};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -83,13 +84,15 @@ const APPLETS: [&str; 13] = [
 #[derive(Debug)]
 pub(crate) struct Lab {
     directory: PathBuf,
+    /// Where agents of notified system calls are told; nobody makes such a call.
+    _agent: Option<UnixListener>,
 }
 
 impl Lab {
     pub(crate) fn new() -> Lab {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let lab = Lab::at(std::env::temp_dir().join(format!("husk-lab-{}-{number}", token())));
+        let mut lab = Lab::at(std::env::temp_dir().join(format!("husk-lab-{}-{number}", token())));
         let root = lab.rootfs();
         for directory in [
             "bin",
@@ -118,12 +121,13 @@ impl Lab {
         )
         .expect("write passwd");
         fs::create_dir(lab.file("files")).expect("make files");
+        lab._agent = Some(UnixListener::bind(lab.agent()).expect("listen as an agent"));
         lab
     }
 
     /// One that another process has made.
     pub(crate) fn at(directory: PathBuf) -> Lab {
-        Lab { directory }
+        Lab { directory, _agent: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -132,6 +136,10 @@ impl Lab {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.file("agent.sock")
     }
 
     pub(crate) fn rootfs(&self) -> PathBuf {

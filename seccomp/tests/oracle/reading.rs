@@ -145,6 +145,6 @@ pub(crate) fn value(action: LinuxSeccompAction, errno_ret: Option<u32>) -> u32 {
         LinuxSeccompAction::ScmpActTrace => 0x7ff0_0000 | errno_ret.unwrap_or(1),
         LinuxSeccompAction::ScmpActLog => 0x7ffc_0000,
         LinuxSeccompAction::ScmpActAllow => 0x7fff_0000,
-        LinuxSeccompAction::ScmpActNotify => panic!("compile refuses SCMP_ACT_NOTIFY"),
+        LinuxSeccompAction::ScmpActNotify => 0x7fc0_0000,
     }
 }

@@ -28,9 +28,13 @@ pub(super) fn identity(plan: &Plan, lines: &mut Lines) {
     if let Some(seccomp) = &process.seccomp {
         let place = match seccomp.point {
             SeccompPoint::BeforeCapabilities => Step::Groups,
+            SeccompPoint::BeforeStart => Step::StartGate,
             SeccompPoint::LastBeforeExec => Step::Seccomp,
         };
-        let text = format!("install the system call filter: {}", seccomp.program);
+        let mut text = format!("install the system call filter: {}", seccomp.program);
+        if let Some(listener) = &seccomp.listener {
+            text += &format!(", its listener goes to {}", listener.path.display());
+        }
         lines.add_at(place, Step::Seccomp, "/linux/seccomp", text);
     }
     lines.add(Step::User, "/process/user", text_of_user);

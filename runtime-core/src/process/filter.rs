@@ -1,0 +1,38 @@
+//! The system call filter of a new process, and how its listener gets out (seccomp_unotify(2)).
+//!
+//! A call that the profile notifies waits for an agent, which needs the listener: an fd that exists in this process
+//! alone, under the filter, where sending it could be just such a call. So the process sends nothing. It says that it
+//! is about to install the filter, installs it, leaves the fd's number in the flight recorder, and spins, without a
+//! system call, until the runtime has taken the fd out of it (pidfd_getfd(2)) and the agent has it.
+
+use super::channel::{Word, say};
+use crate::plan::{ProcessPlan, SeccompPoint, Step};
+use crate::recorder::Recorder;
+use crate::sys::{Call, Failed, Result};
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// Installs the plan's filter if this is its place.
+pub(super) fn install_at(
+    point: SeccompPoint,
+    plan: &ProcessPlan,
+    channel: BorrowedFd<'_>,
+    recorder: &Recorder,
+) -> Result<()> {
+    let Some(seccomp) = plan.seccomp.as_ref().filter(|seccomp| seccomp.point == point) else { return Ok(()) };
+    if seccomp.listener.is_some() {
+        say(channel, Word::Filtered)?;
+    }
+    recorder.at(Step::Seccomp)?;
+    recorder.be_silent();
+    if let Some(listener) = install(&seccomp.program)? {
+        recorder.offer_listener(listener.as_raw_fd())?;
+        // Dropping closes it: who holds a listener itself waits for ever when its agent is gone.
+    }
+    Ok(())
+}
+
+/// Installs a compiled filter.
+pub(super) fn install(program: &husk_seccomp::Program) -> Result<Option<OwnedFd>> {
+    program.install().map_err(|errno| Failed::new(Call::Seccomp, Errno::from_raw(errno)))
+}
