@@ -63,6 +63,18 @@ conformance: ## run the black-box tests; RUNTIME_UNDER_TEST=runc tests runc inst
 	RUNTIME_UNDER_TEST=$(if $(findstring /,$(under_test)),$(abspath $(under_test)),$(under_test)) \
 		cargo test -p husk-conformance
 
+.PHONY: test-security
+test-security: ## perform the known attacks, each race 100 times (as root; minutes). RUNTIME_UNDER_TEST as above
+	@scripts/setup test
+	@scripts/build
+	SECURITY_ROUNDS=$(or $(SECURITY_ROUNDS),100) \
+		RUNTIME_UNDER_TEST=$(if $(findstring /,$(under_test)),$(abspath $(under_test)),$(under_test)) \
+		cargo test -p husk-conformance --test security
+
+.PHONY: soak
+soak: ## the long forms of the tests: each race 1,000 times (as root; an hour or so)
+	@$(MAKE) --no-print-directory test-security SECURITY_ROUNDS=1000
+
 .PHONY: test-engines
 test-engines: ## run husk under containerd, Docker and Podman, in throwaway namespaces (as root)
 	@scripts/setup engines

@@ -8,6 +8,7 @@
 //! - [`Config`]: the `config.json`, edited through JSON pointers;
 //! - [`Invocation`] → [`Running`] → [`Finished`]: a command with a deadline, and what it said;
 //! - [`traces`]: what the host still shows of a container;
+//! - [`racer`]: a thread that changes a root while the runtime works in it;
 //! - [`suite`]: named cases, their outcomes, and the table that is printed.
 //!
 //! `RUNTIME_UNDER_TEST=runc cargo test -p husk-conformance` shows that a test is right about the field, and
@@ -25,6 +26,7 @@ mod container;
 pub mod descriptors;
 mod lab;
 mod outcome;
+pub mod racer;
 mod runtime;
 pub mod suite;
 pub mod terminal;

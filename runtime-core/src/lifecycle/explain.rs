@@ -100,6 +100,7 @@ fn os(what: String, failed: Failed) -> Error {
         | Call::NotADevpts
         | Call::NotProcfs
         | Call::NotADirectory
+        | Call::InsideProc
         | Call::TooLong
         | Call::Unmapped
         | Call::RuntimeGone

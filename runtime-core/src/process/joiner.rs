@@ -10,7 +10,7 @@ use crate::credentials::{execution, limits};
 use crate::plan::{AffinityPlan, RlimitPlan, Step};
 use crate::recorder::Recorder;
 use crate::sys::{self, Result};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// What to enter and how.
 #[derive(Debug)]
@@ -61,6 +61,9 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
     joiner.recorder.at(Step::EnterCgroup)?;
     for procs in joiner.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
+        // Of the host, and of no use any more: a container that may trace must not find it in here.
+        let number = procs.as_raw_fd();
+        sys::close_range(number, number)?;
     }
     if let Some(affinity) = joiner.affinity {
         joiner.recorder.at(Step::Affinity)?;

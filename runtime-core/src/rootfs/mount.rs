@@ -107,11 +107,7 @@ impl Mounter<'_> {
         };
         let is_directory = sys::fstat(mount)?.is_dir();
         let make = if is_directory { Make::Directory } else { Make::File };
-        let target = if links.keep_target {
-            resolve::open_itself_or_make(self.root, &plan.target, make)?
-        } else {
-            resolve::open_or_make(self.root, &plan.target, make)?
-        };
+        let target = self.target(&plan.target, make, links.keep_target)?;
         if sys::fstat(target.as_fd())?.is_dir() != is_directory {
             // The kernel says EINVAL; mount(2) said this, and engines know it.
             return Err(Failed::new(Call::MoveMount, Errno::ENOTDIR));
@@ -166,7 +162,7 @@ impl Mounter<'_> {
         let target = if fstype == c"proc" || fstype == c"sysfs" {
             self.ordinary_directory(&plan.target)?
         } else {
-            resolve::open_or_make(self.root, &plan.target, Make::Directory)?
+            self.target(&plan.target, Make::Directory, false)?
         };
         let attached;
         let mount = match (detached, legacy) {
@@ -200,6 +196,23 @@ impl Mounter<'_> {
         }
         // The fd outlives this step: no path has to be walked again once things lie in it (CVE-2026-115521).
         Ok(Some(mount.try_clone_to_owned().map_err(|_| Failed::new(Call::Fcntl, Errno::EMFILE))?))
+    }
+
+    /// Where to mount; with `itself` a link at the end is not followed. The plan lets nothing be mounted into `/proc`, and
+    /// no link of the image leads there either: what lies in it would be believed (CVE-2019-16884, CVE-2023-28642).
+    fn target(&self, path: &CStr, make: Make, itself: bool) -> Result<OwnedFd> {
+        if let Ok(found) = resolve::open_plain(self.root, path) {
+            return Ok(found);
+        }
+        let found = if itself {
+            resolve::open_itself_or_make(self.root, path, make)?
+        } else {
+            resolve::open_or_make(self.root, path, make)?
+        };
+        if sys::filesystem_magic(found.as_fd())? == libc::PROC_SUPER_MAGIC {
+            return Err(Failed::new(Call::InsideProc, Errno::EPERM));
+        }
+        Ok(found)
     }
 
     /// For a `proc` or `sysfs`: a symbolic link in the image must not decide where these go (CVE-2019-19921).

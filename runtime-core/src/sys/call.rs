@@ -48,6 +48,7 @@ calls! {
     NotThisDevice => "what is there is not the device that it should be",
     NotADevpts => "/dev/pts is not a devpts file system",
     NotProcfs => "not a procfs",
+    InsideProc => "the image leads it into /proc by a link",
     NotADirectory => "must be mounted on an ordinary directory",
     IsADirectory => "is a directory",
     NotInPath => "executable file not found in $PATH",
