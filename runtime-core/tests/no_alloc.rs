@@ -67,6 +67,7 @@ fn main() {
     WATCHED.store(std::process::id(), Ordering::Relaxed);
     support::run(&[
         ("a_new_process_allocates_nothing", a_new_process_allocates_nothing),
+        ("one_of_an_unprivileged_caller_allocates_nothing", one_of_an_unprivileged_caller_allocates_nothing),
         ("one_that_fails_allocates_nothing", one_that_fails_allocates_nothing),
         ("an_allocation_is_caught", an_allocation_is_caught),
     ]);
@@ -113,6 +114,30 @@ fn a_new_process_allocates_nothing() {
             }
         }
     }
+}
+
+/// It opens the rootfs and the bind sources itself.
+fn one_of_an_unprivileged_caller_allocates_nothing() {
+    let lab = Lab::new();
+    let _threads = BusyThreads::start(THREADS);
+    let (create, exec) = quiet();
+    let config = configs::rich_for_own_id(&lab, "sleep 1000");
+    // Capabilities belong to the thread.
+    let lives = || {
+        support::caller::drop_privileges();
+        for round in 0..ROUNDS {
+            live(&lab, &config, &create, &exec).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        for step in [Step::OpenRootfs, Step::OpenSource] {
+            let fault = Fault::new(FaultEffect::Fail, step);
+            let error = live(&lab, &config, &create.clone().fault(fault), &exec).expect_err("a fault");
+            assert_eq!(error.step(), Some(step), "{error}");
+        }
+        let fault = Fault::new(FaultEffect::Allocate, Step::OpenSource);
+        let error = live(&lab, &config, &create.clone().fault(fault), &exec).expect_err("an allocation");
+        assert!(error.to_string().contains("ended with status 99"), "{error}");
+    };
+    std::thread::scope(|scope| scope.spawn(lives).join()).expect("an unprivileged caller");
 }
 
 /// Ways out that are hardly ever taken must not free memory either.

@@ -22,6 +22,7 @@ mod lifecycle;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod nested;
 mod net_devices;
 mod outputs;
 mod pidfd_socket;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         robustness::cases,
         bounded::cases,
         rootless::cases,
+        nested::cases,
         bad_config::cases,
         budget::cases,
     ];

@@ -14,6 +14,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_inside_is_the_user_outside),
         case!(the_spec_command_writes_what_runs),
         case!(life_from_create_to_delete),
+        case!(exec_before_the_start),
+        case!(without_any_cgroup, lacks "runc": "has no such option"),
         case!(run_in_a_directory_that_is_closed_to_others),
         case!(state_is_below_the_runtime_directory),
         case!(without_a_directory_for_the_state),
@@ -95,6 +97,53 @@ fn life_from_create_to_delete(lab: &Lab) -> Outcome {
     container.becomes("stopped")?;
     container.exec_sh("true")?.says(&["cannot exec in a stopped container"]);
     container.delete()?.ok();
+    container.nothing_left()
+}
+
+/// It needs root, or says what to do.
+fn exec_before_the_start(lab: &Lab) -> Outcome {
+    let mut container = lab.container_of(&User::new()?)?;
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.create()?.ok();
+    let finished = container.exec_sh("echo in")?;
+    if finished.code() == 0 {
+        finished.prints("in");
+    } else {
+        finished.exits(255).says(&["start it first"]);
+    }
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+/// As Podman calls its runtime for --cgroups=disabled; root, too.
+fn without_any_cgroup(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/sleep", "1000"]).namespace("cgroup");
+    container.write_config()?;
+    let root = container.state_root.to_string_lossy().into_owned();
+    let bundle = container.bundle.to_string_lossy().into_owned();
+    let global = ["--cgroup-manager", "disabled", "--root", &root];
+    let run = [&global[..], &["run", "--detach", "--bundle", &bundle, &container.id]].concat();
+    container.runtime_alone(&run)?.output()?.ok();
+    assert_eq!(traces::cgroups(&container.id), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(container.proc_file("cgroup")?, fs::read_to_string("/proc/self/cgroup")?);
+    container.exec_sh("echo in")?.ok().prints("in");
+    container
+        .exec_sh(
+            "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x 2>/dev/null && echo $d; done; true",
+        )?
+        .ok()
+        .prints("");
+    for verb in ["pause", "ps", "update", "events"] {
+        container.runtime([verb, &container.id])?.output()?.exits(1).says(&["the container has no cgroup"]);
+    }
+    container.kill("KILL")?.ok();
+    container.becomes("stopped")?;
+    container.delete()?.ok();
+    // What a cgroup would be needed for is refused.
+    container.config.put("/linux/resources/pids", json!({"limit": 5}));
+    container.write_config()?;
+    container.runtime_alone(&run)?.output()?.exits(1).says(&["/linux/resources/pids/limit", "disabled"]);
     container.nothing_left()
 }
 

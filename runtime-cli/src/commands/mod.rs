@@ -24,7 +24,8 @@ use crate::log::Log;
 use crate::report::Failure;
 use crate::{parse, report, root, systemd, r#try};
 use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime, SystemdManager};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// What every command is given.
 #[derive(Debug)]
@@ -119,7 +120,11 @@ fn in_path(name: &str) -> Option<PathBuf> {
         return None;
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 fn done(result: husk_core::Result<()>) -> Result<u8, Failure> {

@@ -156,6 +156,9 @@ fn clone_flags(namespaces: &NamespacePlan) -> u64 {
     u64::from(flags.fold(0, |all, flag| all | flag))
 }
 
+/// cgroups(7), "Delegation containment rules".
+pub(super) const INTO_CGROUP: &str = "without root a process gets into a cgroup only from below the one that was delegated: start the caller there";
+
 fn clone_error(failed: Failed, namespaces: &NamespacePlan) -> Error {
     use nix::errno::Errno;
     let kinds: Vec<&str> = namespaces.new.iter().map(|kind| kind.spec_name()).collect();
@@ -168,6 +171,7 @@ fn clone_error(failed: Failed, namespaces: &NamespacePlan) -> Error {
     match failed.errno {
         Errno::ENOSPC | Errno::EUSERS => error.with_hint("a limit in /proc/sys/user/max_*_namespaces is reached"),
         Errno::EPERM => error.with_hint("without privileges a container needs a user namespace: add {\"type\":\"user\"} to /linux/namespaces"),
+        Errno::EACCES => error.with_hint(INTO_CGROUP),
         Errno::EAGAIN => error.with_hint("a limit on the number of processes is reached (ulimit -u, pids.max)"),
         _ => error,
     }

@@ -1,6 +1,7 @@
 //! `exec`: a further process in a running container.
 
 use super::agent::Agent;
+use super::birth::INTO_CGROUP;
 use super::explain::{Subject, explain, unheard};
 use super::hooks;
 use super::prepare::{check_preserved, write_oom_score, write_pid_file};
@@ -73,8 +74,21 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
         Ok(terminal) => Ok(Process::new(newborn.pid, newborn.pidfd, terminal)),
         Err(error) => {
             let _ = newborn.abandon();
-            Err(error)
+            Err(match status {
+                Status::Created => explain_hidden(error),
+                _ => error,
+            })
         }
+    }
+}
+
+/// A process that waits to be started shows itself to nobody without root (CVE-2016-9962); its namespaces are entered by
+/// way of it.
+fn explain_hidden(error: Error) -> Error {
+    if error.step() == Some(Step::JoinNamespace) && error.errno() == Some(Errno::EPERM as i32) {
+        error.with_hint("without root a container can be entered from its start on: start it first")
+    } else {
+        error
     }
 }
 
@@ -146,6 +160,9 @@ fn give_birth(
         sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed))).map_err(|failed| {
             match cgroup.busy() {
                 Some(busy) if failed.errno == Errno::EBUSY => busy,
+                _ if failed.errno == Errno::EACCES => {
+                    internal("cannot make a process")(failed).at(Step::Clone).with_hint(INTO_CGROUP)
+                }
                 _ => internal("cannot make a process")(failed).at(Step::Clone),
             }
         })?;

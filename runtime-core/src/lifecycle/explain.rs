@@ -283,6 +283,14 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
     }
 }
 
+/// A user namespace may mount one only where a whole one can be seen (`mount_too_revealing` in the kernel).
+fn too_revealing(path: &str) -> String {
+    format!(
+        "parts of this machine's own {path} are masked or read-only, as in a container: the kernel then lets no user \
+         namespace mount a new one; unmask {path} outside, or bind-mount it"
+    )
+}
+
 /// What the user can do about it.
 fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<String> {
     if let (Step::Scheduler | Step::IoPriority, Errno::EPERM) = (step, failed.errno) {
@@ -319,13 +327,17 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
                 b"mqueue" if !private(Ipc) => Some(missing("ipc")),
                 b"sysfs" if !private(Network) => Some(missing("network")),
                 b"proc" if private(User) && !private(Pid) => Some(missing("pid")),
-                b"proc" if private(User) => Some(
-                    "parts of this machine's own /proc are masked, as in a container: the kernel then lets no user \
-                     namespace mount a new one; unmask /proc outside, or bind-mount it"
-                        .to_owned(),
-                ),
+                b"proc" if private(User) => Some(too_revealing("/proc")),
+                b"sysfs" if private(User) => Some(too_revealing("/sys")),
                 _ => None,
             }
+        }
+        (Step::OpenProc, Errno::EPERM) if private(User) => Some(too_revealing("/proc")),
+        (Step::OpenSource, Errno::EINVAL) if plan.rootfs.opened_inside => Some(
+            "other file systems are mounted below it, which without root can be bound with it only: use rbind".to_owned(),
+        ),
+        (Step::RaiseLimits, Errno::EPERM) => {
+            Some("more than the caller's own hard limit takes CAP_SYS_RESOURCE on the host".to_owned())
         }
         (Step::Terminal, Errno::ENOENT) => {
             Some("a terminal needs a devpts file system at /dev/pts in /mounts".to_owned())

@@ -24,10 +24,13 @@ pub(super) struct FileSystem {
 
 impl FileSystem {
     pub(super) fn open(plan: &Plan, cgroup: &Cgroup, recorder: &Recorder) -> Result<FileSystem> {
-        recorder.runtime_at(Step::OpenRootfs)?;
         let inside = plan.rootfs.opened_inside;
-        let rootfs = if inside { None } else { Some(open_rootfs(plan)?) };
-        recorder.runtime_at(Step::OpenSource)?;
+        let mut rootfs = None;
+        if !inside {
+            recorder.runtime_at(Step::OpenRootfs)?;
+            rootfs = Some(open_rootfs(plan)?);
+            recorder.runtime_at(Step::OpenSource)?;
+        }
         let mut mounts = Vec::with_capacity(plan.mounts.len());
         let mut id_maps = IdMaps::default();
         for (index, mount) in plan.mounts.iter().enumerate() {

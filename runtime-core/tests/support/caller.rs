@@ -23,6 +23,16 @@ pub(crate) fn caller() -> Vec<String> {
     all
 }
 
+/// From here on this thread is root by name only.
+pub(crate) fn drop_privileges() {
+    use caps::{CapSet, Capability};
+    for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID] {
+        for set in [CapSet::Effective, CapSet::Permitted] {
+            caps::drop(None, set, capability).expect("drop a capability");
+        }
+    }
+}
+
 pub(crate) fn lines(path: &str) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("read a file of /proc");
     text.lines().map(str::to_owned).collect()

@@ -162,6 +162,21 @@ pub(crate) fn rich_with_users(lab: &Lab, command: &str) -> Value {
     config
 }
 
+/// The rich one as far as a caller without privileges may have it: mapped is the own id alone.
+pub(crate) fn rich_for_own_id(lab: &Lab, command: &str) -> Value {
+    let mut config = rich_with_users(lab, command);
+    let own = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    config["linux"]["uidMappings"] = own.clone();
+    config["linux"]["gidMappings"] = own;
+    config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+    let mounts = config["mounts"].as_array_mut().expect("a list");
+    mounts.retain(|mount| !mount.to_string().contains("idmap") && mount.get("uidMappings").is_none());
+    for options in mounts.iter_mut().filter_map(|mount| mount["options"].as_array_mut()) {
+        options.retain(|option| option != "gid=5");
+    }
+    config
+}
+
 /// The rich one in namespaces of others: entering a pid namespace takes a second process. Its filter comes before the start.
 pub(crate) fn rich_joined(lab: &Lab, command: &str) -> Value {
     let mut config = rich(lab, command);
