@@ -76,9 +76,10 @@ soak: ## the long forms of the tests: each race 1,000 times (as root; an hour or
 	@$(MAKE) --no-print-directory test-security SECURITY_ROUNDS=1000
 
 .PHONY: test-engines
-test-engines: ## run husk under containerd, Docker and Podman, in throwaway namespaces (as root)
+test-engines: ## run husk under containerd, CRI, Docker and Podman, in throwaway namespaces (as root)
 	@scripts/setup engines
 	@scripts/build
+	@scripts/build-cri
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 
 .PHONY: bench
@@ -91,6 +92,7 @@ bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs
 lint: ## check the format, lints and documentation of the sources, and the scripts
 	@scripts/setup lint
 	cargo fmt --all --check
+	cargo fmt --manifest-path integration/cri/Cargo.toml --check
 	shellcheck $(scripts)
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps

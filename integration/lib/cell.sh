@@ -108,7 +108,7 @@ cell() {
     [ "$HUSK_TIMEOUT" != 0 ] || limit=() # for somebody who types: timeout would take the terminal away
     exec "${limit[@]}" \
       nsenter -t "$pid" --mount --uts --ipc --net --pid --cgroup --root --wd -- \
-      env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 RUNTIME="$(cell_runtime)" IMAGE="$IMAGE" \
+      env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 RUNTIME="$(cell_runtime)" IMAGE="$IMAGE" PAUSE="$PAUSE" \
       PODMAN_IGNORE_CGROUPSV1_WARNING=1 \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
   )

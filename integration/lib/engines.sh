@@ -13,6 +13,50 @@ containerd_up() {
   cell ctr images import /srv/busybox.tar >/dev/null
 }
 
+# containerd as a kubelet meets it: CRI, pods on a CNI bridge, and a second handler (a RuntimeClass) for the same runtime.
+cri_up() {
+  cell sh -c 'cat >/usr/local/bin/cri && chmod 755 /usr/local/bin/cri' <"$(cri_client)"
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  cell bash -euc '
+    mkdir -p /etc/containerd /etc/cni/net.d
+    cat >/etc/cni/net.d/10-pods.conflist <<J
+{ "cniVersion": "1.0.0", "name": "pods", "plugins": [
+  { "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+    "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.77.0.0/16" }]], "routes": [{ "dst": "0.0.0.0/0" }] } },
+  { "type": "portmap", "capabilities": { "portMappings": true } } ] }
+J
+    cat >/etc/containerd/config.toml <<C
+version = 3
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "$PAUSE"
+[plugins."io.containerd.cri.v1.runtime"]
+  disable_apparmor = true
+  tolerate_missing_hugetlb_controller = true
+  # Pods ask for an oom_score_adj of -998, which takes CAP_SYS_RESOURCE; not every root has it.
+  restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["/usr/lib/cni"]
+[plugins."io.containerd.cri.v1.runtime".containerd]
+  default_runtime_name = "test"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.test]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.test.options]
+  BinaryName = "$RUNTIME"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.by-class]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.by-class.options]
+  BinaryName = "$RUNTIME"
+C
+    echo 1 >/proc/sys/net/ipv4/ip_forward'
+  cell_daemon containerd 'cri version' containerd
+  cell ctr -n k8s.io images import /srv/busybox.tar >/dev/null
+}
+
+# The client is built by `make test-engines`; its place is told by CRI_CLIENT.
+cri_client() {
+  printf '%s' "${CRI_CLIENT:-${CARGO_TARGET_DIR:-$HERE/../target}/cri/debug/cri}"
+}
+
 docker_up() {
   cell_daemon dockerd 'docker info' env "DOCKER_BUILDKIT_RUNC_COMMAND=$(cell_runtime)" \
     dockerd --add-runtime "test=$(cell_runtime)" --default-runtime test

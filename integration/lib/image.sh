@@ -1,17 +1,18 @@
-# image.sh: the one image that the engine cases use, made here instead of pulled. Sourced.
+# image.sh: the images that the engine cases use, made here instead of pulled. Sourced.
 #
 # busybox in the docker-archive form, which docker load, podman and ctr images import all read: a tar
-# of layer.tar, a config and a manifest. The applets are hard links, not symlinks: masking one
+# of layer.tar, a config and a manifest. A second image of the same layer does nothing for ever: a pod's sandbox. The applets are hard links, not symlinks: masking one
 # symlinked applet would mask busybox itself.
 # shellcheck shell=bash
 
 IMAGE=localhost/busybox:latest
+PAUSE=localhost/pause:latest
 
 image_path() { printf '%s/busybox.tar' "$HUSK_CACHE"; }
 
 image_make() {
   local work layer arch applet
-  [ "$(image_path)" -ot "$(root_path engines.stamp)" ] || return 0
+  [ "$(image_path)" -ot "$(root_path engines.stamp)" ] || [ "$(image_path)" -ot "$HERE/lib/image.sh" ] || return 0
   work=$(mktemp -d "$HUSK_CACHE/image.XXXXXX") layer=$work/layer
   mkdir -p "$layer"/{bin,dev,etc,home/user,proc,root,sys,var/www}
   mkdir -m 1777 "$layer/tmp"
@@ -25,13 +26,21 @@ image_make() {
   tar -C "$layer" --sort=name --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" .
   arch=$(uname -m)
   case $arch in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; esac
-  cat >"$work/config.json" <<J
-{ "architecture": "$arch", "os": "linux",
-  "config": { "Env": ["PATH=/bin"], "Cmd": ["sh"] },
-  "rootfs": { "type": "layers", "diff_ids": ["sha256:$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)"] } }
+  image_config "$arch" '["sh"]' "$work/layer.tar" >"$work/config.json"
+  image_config "$arch" '["tail", "-f", "/dev/null"]' "$work/layer.tar" >"$work/pause.json"
+  cat >"$work/manifest.json" <<J
+[ { "Config": "config.json", "RepoTags": ["$IMAGE"], "Layers": ["layer.tar"] },
+  { "Config": "pause.json", "RepoTags": ["$PAUSE"], "Layers": ["layer.tar"] } ]
 J
-  echo "[{\"Config\":\"config.json\",\"RepoTags\":[\"$IMAGE\"],\"Layers\":[\"layer.tar\"]}]" >"$work/manifest.json"
-  tar -C "$work" -cf "$(image_path).part" manifest.json config.json layer.tar
+  tar -C "$work" -cf "$(image_path).part" manifest.json config.json pause.json layer.tar
   mv "$(image_path).part" "$(image_path)"
   rm -rf "$work"
+}
+
+image_config() { # ARCHITECTURE COMMAND LAYER
+  cat <<J
+{ "architecture": "$1", "os": "linux",
+  "config": { "Env": ["PATH=/bin"], "Cmd": $2 },
+  "rootfs": { "type": "layers", "diff_ids": ["sha256:$(sha256sum <"$3" | cut -d' ' -f1)"] } }
+J
 }
