@@ -49,7 +49,72 @@ containerd() {
   expect_soon 10 'it is killed' 'STOPPED' cell ctr task ls
   expect 'its exit code is 128 + signal' 0 'non-zero exit code 137' cell ctr task delete c
   expect 'its container is deleted' 0 '' cell ctr container delete c
-  expect_same 'nothing is left of any' "$before"
+  containerd_watched
+  containerd_users
+  containerd_namespaces
+  containerd_crashes
+  # The parents of a namespace's containers are containerd's own; it keeps them.
+  expect_same 'nothing is left of any' "$before" '^cgroup .*/other$|^state /run/containerd/runc/other$'
+}
+
+containerd_watched() {
+  expect 'run -d with limits of memory and processor' 0 '' ctr_run -d --memory-limit 33554432 --cpus 0.5 --hostname named -- sleep 100
+  expect_limit '--cpus on the cgroup' '^50000( 100000)?$' /default/c cpu cfs_quota_us max
+  expect '--hostname' 0 '^named$' cell ctr task exec --exec-id e1 c hostname
+  # One line a value; the names differ between v1 and v2.
+  expect 'task metrics' 0 'memory.(usage_in_bytes|current) +[1-9].*pids.current +1|pids.current +1.*memory.(usage_in_bytes|current|usage) +[1-9]' cell ctr task metrics c
+  containerd_gone
+  if ! cell sh -c '[ -d /sys/fs/cgroup/memory ] || grep -qw memory /sys/fs/cgroup/cgroup.controllers'; then
+    skip 'an out-of-memory kill is an event' 'no memory controller'
+    return
+  fi
+  expect 'an out-of-memory kill is an event between start and exit' 0 '/tasks/start.*/tasks/oom.*/tasks/exit' cell sh -c '
+    timeout 20 ctr events >/tmp/events & listener=$!
+    sleep 0.5
+    ctr run --rm --runc-binary "$RUNTIME" --memory-limit 16777216 "$IMAGE" c sh -c "dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1" >/dev/null 2>&1
+    for i in $(seq 50); do grep -q /tasks/delete /tmp/events && break; sleep 0.1; done
+    kill $listener; cat /tmp/events; rm /tmp/events'
+}
+
+containerd_users() {
+  if ! cell unshare --user true; then
+    skip 'a user namespace' 'no user namespaces on this machine'
+    return
+  fi
+  expect 'a user namespace' 0 '0 +100000 +65536' ctr_run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 --remap-labels -- cat /proc/self/uid_map
+  expect 'its files belong to its root' 0 '^0$' ctr_run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 --remap-labels -- stat -c %u /bin
+}
+
+containerd_namespaces() {
+  expect 'a container' 0 '' ctr_run -d -- sleep 100
+  cell ctr -n other images import /srv/busybox.tar >/dev/null
+  expect 'one of the same name in another namespace of containerd' 0 '' cell ctr -n other run -d --runc-binary "$(cell_runtime)" "$IMAGE" c sh -c 'exec sleep 200'
+  expect 'each is its own' 0 '^sleep 100.sleep 200$' cell sh -c \
+    'for n in default other; do ctr -n $n task exec --exec-id e c tail -n 1 /proc/1/cmdline | tr "\0" " " | sed "s/ $//"; echo; done'
+  expect 'it is removed there' 0 '' cell sh -c 'ctr -n other task rm -f c && ctr -n other container rm c && ctr -n other images rm "$IMAGE" "$PAUSE"'
+  expect 'and the first still runs' 0 'c .*RUNNING' cell ctr task ls
+  containerd_gone
+}
+
+containerd_crashes() {
+  expect 'a container' 0 '' ctr_run -d -- sleep 100
+  expect 'containerd is killed and started again' 0 '' cell sh -c '
+    kill -9 $(pgrep -x containerd)
+    while pgrep -x containerd >/dev/null; do sleep 0.05; done
+    setsid containerd >>/var/log/containerd.log 2>&1 </dev/null &
+    for i in $(seq 100); do ctr version >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
+  expect 'the container still runs' 0 'c .*RUNNING' cell ctr task ls
+  expect 'and takes an exec' 0 '^in it$' cell ctr task exec --exec-id e1 c echo in it
+  expect 'its shim is killed' 0 '' cell sh -c 'kill -9 $(pgrep -f "shim-runc-v2.*[-]id c ")'
+  # containerd sees the shim go, and has the runtime kill and delete what it left.
+  expect_soon 10 'its process is gone' '^none$' cell sh -c 'pgrep -fx "sleep 100" || echo none'
+  expect_soon 10 'the runtime has forgotten the container' '^(null|\[\])?$' cell sh -c '"$RUNTIME" --root /run/containerd/runc/default list -q'
+  containerd_gone
+  expect 'the name can be used again' 0 '^again$' ctr_run --rm -- echo again
+}
+
+containerd_gone() {
+  expect 'its container is removed' 0 '' cell sh -c 'ctr task rm -f c >/dev/null 2>&1; ctr container rm c'
 }
 
 ctr_run() { # FLAGS... -- COMMAND...: the container is always called c
