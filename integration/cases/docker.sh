@@ -15,8 +15,8 @@ docker() {
   docker_terminal
   docker_isolation
   docker_lifecycle
-  docker_build
-  docker_compose
+  docker_one_build
+  docker_one_composition
   expect 'no container is left' 0 '^$' cell docker ps -aq
   # The parents of its containers' cgroups are Docker's own; it keeps them.
   expect_same 'nothing is left of any' "$before" '^cgroup .*/docker(/buildkit)?$'
@@ -103,7 +103,7 @@ docker_lifecycle() {
   expect 'rm -f of a running container' 0 'gone$' cell sh -c 'docker run -d --name box busybox sleep 100 >/dev/null && docker rm -f box && echo gone'
 }
 
-docker_build() {
+docker_one_build() {
   cell sh -c 'mkdir /tmp/build && printf "%s\n" "FROM busybox" "RUN echo \$(id -u) in a build >/built" "USER 1000" "RUN id -u >/tmp/user" >/tmp/build/Dockerfile'
   expect 'build with RUN steps' 0 '' cell docker build --progress plain -t built /tmp/build
   expect 'what the build made' 0 '0 in a build.*1000' cell docker run --rm built sh -c 'echo $(cat /built) $(cat /tmp/user)'
@@ -112,7 +112,7 @@ docker_build() {
   cell docker rmi -f built >/dev/null 2>&1
 }
 
-docker_compose() {
+docker_one_composition() {
   cell sh -c 'mkdir /tmp/compose && printf "%s\n" "services:" "  web:" "    image: busybox" \
     "    command: httpd -f -p 80 -h /var/www" "    volumes: [\"/srv/page:/var/www:ro\"]" >/tmp/compose/compose.yaml
     mkdir -p /srv/page && echo a page >/srv/page/index.html'

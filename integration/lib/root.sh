@@ -11,7 +11,7 @@
 ENGINE_PACKAGES="runc crun containerd docker.io docker-cli docker-buildx docker-compose
   podman conmon netavark aardvark-dns catatonit buildah containers-storage golang-github-containers-common
   systemd-standalone-sysusers containernetworking-plugins tini busybox-static iptables nftables iproute2
-  procps ca-certificates jq curl bsdutils"
+  procps ca-certificates jq curl bsdutils docker-registry uidmap passt rootlesskit fuse-overlayfs openssl"
 SERVICE_PACKAGES="nginx-light redis-server curl"
 
 root_path() { printf '%s/roots/%s' "$HUSK_CACHE" "$1"; }
