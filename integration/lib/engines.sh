@@ -57,11 +57,15 @@ cri_client() {
   printf '%s' "${CRI_CLIENT:-${CARGO_TARGET_DIR:-$HERE/../target}/cri/debug/cri}"
 }
 
-docker_up() {
+docker_up() { # FLAGS OF DOCKERD...
   cell_daemon dockerd 'docker info' env "DOCKER_BUILDKIT_RUNC_COMMAND=$(cell_runtime)" \
-    dockerd --add-runtime "test=$(cell_runtime)" --default-runtime test
+    dockerd --add-runtime "test=$(cell_runtime)" --default-runtime test "$@"
   cell docker load -q -i /srv/busybox.tar >/dev/null
   cell docker tag "$IMAGE" busybox:latest
+}
+
+docker_down() { # [SIGNAL]
+  cell sh -c 'pid=$(cat /run/docker.pid); kill "-$1" "$pid"; while [ -d "/proc/$pid" ]; do sleep 0.05; done; rm -f /run/docker.pid' down "${1:-TERM}"
 }
 
 podman_up() {
@@ -84,4 +88,19 @@ runtime_supports_json = ["$name"]
 "$name" = ["$RUNTIME"]
 C
     podman load -q -i /srv/busybox.tar >/dev/null'
+}
+
+# An ordinary user with subordinate ids, as adduser makes one.
+user_up() {
+  cell sh -euc '
+    grep -q ^dev: /etc/passwd || useradd -u 1000 -m -s /bin/bash dev
+    for file in /etc/subuid /etc/subgid; do grep -q ^dev: "$file" 2>/dev/null || echo dev:100000:65536 >>"$file"; done
+    install -d -m 700 -o dev -g dev /run/user/1000'
+}
+
+# Like cell, as that user.
+cell_user() {
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  cell setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/dev USER=dev XDG_RUNTIME_DIR=/run/user/1000 \
+    sh -c 'cd; exec "$@"' as-user "$@"
 }
