@@ -65,12 +65,14 @@ docker_up() { # FLAGS OF DOCKERD...
 }
 
 docker_down() { # [SIGNAL]
+  # shellcheck disable=SC2016  # expanded by the inner shell
   cell sh -c 'pid=$(cat /run/docker.pid); kill "-$1" "$pid"; while [ -d "/proc/$pid" ]; do sleep 0.05; done; rm -f /run/docker.pid' down "${1:-TERM}"
 }
 
 podman_up() {
   # Without CAP_SYS_RESOURCE, podman's and buildah's wish for 1048576 open files is refused: ask for what there is.
-  # The list runtime_supports_json makes podman read the runtime's log for the words of an error.
+  # The list runtime_supports_json makes podman read the runtime's log for the words of an error; for the other one it
+  # passes --cgroup-manager=disabled, which runc does not know.
   # shellcheck disable=SC2016  # expanded by the inner shell
   cell bash -euc '
     name=$(basename "$RUNTIME")
@@ -84,6 +86,7 @@ runtime = "$name"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime_supports_json = ["$name"]
+runtime_supports_nocgroup = [$("$RUNTIME" --cgroup-manager=disabled --version >/dev/null 2>&1 && echo "\"$name\"")]
 [engine.runtimes]
 "$name" = ["$RUNTIME"]
 C
@@ -92,6 +95,7 @@ C
 
 # An ordinary user with subordinate ids, as adduser makes one.
 user_up() {
+  # shellcheck disable=SC2016  # expanded by the inner shell
   cell sh -euc '
     grep -q ^dev: /etc/passwd || useradd -u 1000 -m -s /bin/bash dev
     for file in /etc/subuid /etc/subgid; do grep -q ^dev: "$file" 2>/dev/null || echo dev:100000:65536 >>"$file"; done
