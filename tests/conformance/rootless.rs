@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(hooks_run_as_the_user),
         case!(sys_without_a_network_of_its_own, lacks "runc 1.1": "wants a sysfs of its own"),
         case!(network_of_its_own),
+        case!(sysctl_among_the_processes_of_the_host),
         case!(
             cgroups_of_the_caller_cannot_be_written,
             lacks "runc 1.1": "shows them, and leaves the tmpfs above them writable"
@@ -246,6 +247,16 @@ fn network_of_its_own(lab: &Lab) -> Outcome {
     container.config.namespace("network").without_mount("/sys").without_mount("/sys/fs/cgroup");
     container.config.mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]);
     container.run_sh("ls /sys/class/net; cat /sys/class/net/lo/operstate")?.ok().prints("lo\nunknown");
+    container.nothing_left()
+}
+
+/// In a pid namespace of others the kernel makes no procfs for a user; the parameters are written all the same.
+fn sysctl_among_the_processes_of_the_host(lab: &Lab) -> Outcome {
+    let mut container = lab.container_of(&User::new()?)?;
+    container.config.namespace("network").without_namespace("pid").without_mount("/proc");
+    container.config.mount("bind", "/proc", "/proc", &["rbind", "nosuid", "noexec", "nodev"]);
+    container.config.put("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "77"}));
+    container.run_sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start")?.ok().prints("77");
     container.nothing_left()
 }
 

@@ -7,8 +7,8 @@ use super::id_maps::IdMaps;
 use super::prepare::open_joins;
 use super::request::{Request, internal};
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Result};
-use crate::plan::{NamespaceKind, NamespacePlan, Step};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{NamespaceKind, NamespacePlan, Plan, Step};
 use crate::process::entry::{Home, Program};
 use crate::process::init::{self, Init};
 use crate::process::joiner::{self, Joiner};
@@ -19,6 +19,7 @@ use crate::start_gate::StartGate;
 use crate::state::StateDirectory;
 use crate::stdio::{PreparedConsole, PreparedStdio};
 use crate::sys::{self, Failed};
+use nix::sys::statfs::PROC_SUPER_MAGIC;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -56,7 +57,7 @@ pub(super) fn give_birth<'a>(
     recorder.runtime_at(Step::SeccompAgent)?;
     let agent = Agent::connect(&plan.process)?;
     let child_hooks = ContainerHooks::new(plan)?;
-    let host_proc = open_host_proc(&plan.namespaces)?;
+    let host_proc = open_host_proc(plan)?;
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
 
     // Everything that the new process holds on to; what is not in this list it closes first of all.
@@ -177,11 +178,16 @@ fn clone_error(failed: Failed, namespaces: &NamespacePlan) -> Error {
     }
 }
 
-fn open_host_proc(namespaces: &NamespacePlan) -> Result<Option<OwnedFd>> {
-    if namespaces.time_offsets.is_empty() {
+/// The runtime's own procfs, where the new process cannot do with one that it makes: time offsets are written before it
+/// may, and in a pid namespace that its user namespace does not own (`--pid host` without privileges) it never may.
+fn open_host_proc(plan: &Plan) -> Result<Option<OwnedFd>> {
+    let for_sysctls = !plan.sysctls.is_empty() && !plan.namespaces.is_new(NamespaceKind::Pid);
+    if plan.namespaces.time_offsets.is_empty() && !for_sysctls {
         return Ok(None);
     }
-    File::open("/proc")
-        .map(|file| Some(file.into()))
-        .map_err(|error| Error::io("cannot open /proc", "open", &error))
+    let proc = File::open("/proc").map_err(|error| Error::io("cannot open /proc", "open", &error))?;
+    match nix::sys::statfs::fstatfs(&proc) {
+        Ok(found) if found.filesystem_type() == PROC_SUPER_MAGIC => Ok(Some(proc.into())),
+        _ => Err(Error::new(ErrorKind::Unsupported, "/proc is no procfs")),
+    }
 }

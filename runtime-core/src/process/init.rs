@@ -15,6 +15,7 @@ use crate::rootfs::{self, Mask, MountInput, Mounter, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
+use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -39,7 +40,7 @@ pub(crate) struct Init<'a> {
     pub(crate) cgroup_procs: &'a [OwnedFd],
     /// The namespaces to join from inside, when no second process is needed for that.
     pub(crate) joins: &'a [(NamespaceKind, OwnedFd)],
-    /// A directory fd of the host's procfs, for time offsets.
+    /// A directory fd of the host's procfs, for what a procfs of its own cannot do.
     pub(crate) host_proc: Option<BorrowedFd<'a>>,
     /// Whether the runtime runs hooks of its own between the mounts and the pivot.
     pub(crate) wait_for_hooks: bool,
@@ -98,7 +99,9 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     // Who: root of the user namespace, with every capability in it.
     settle(init)?;
     let proc = open_proc(init)?;
-    set_sysctls(init, proc.as_ref().map(AsFd::as_fd))?;
+    if !plan.sysctls.is_empty() {
+        set_sysctls(init, proc.as_ref().map(AsFd::as_fd).or(init.host_proc))?;
+    }
     let mut terminal = None;
     if let Some(rootfs) = rootfs {
         if plan.namespaces.is_new(NamespaceKind::Mount) {
@@ -185,7 +188,7 @@ fn settle(init: &Init<'_>) -> Result<()> {
         // Not with the clone: the namespace's root is where its maker is, and that was the runtime's cgroup.
         sys::unshare(NamespaceKind::Cgroup.clone_flag())?;
     }
-    if let Some(proc) = init.host_proc {
+    if let (Some(proc), false) = (init.host_proc, plan.namespaces.time_offsets.is_empty()) {
         recorder.at(Step::TimeOffsets)?;
         // While a process is not dumpable its files in /proc belong to the host's root, which root of a user
         // namespace is not. In a new one there is nobody who could look into this process meanwhile.
@@ -258,13 +261,17 @@ fn build_rootfs(
     Ok(terminal)
 }
 
-/// A procfs that nobody else can reach, where one is needed.
+/// A procfs that nobody else can reach, where one is needed. The kernel makes none for a pid namespace that the user
+/// namespace does not own; then the runtime's own, which it has opened and checked, leads to the same parameters.
 fn open_proc(init: &Init<'_>) -> Result<Option<OwnedFd>> {
     if init.plan.sysctls.is_empty() {
         return Ok(None);
     }
     init.recorder.at(Step::OpenProc)?;
-    rootfs::detached_proc().map(Some)
+    match rootfs::detached_proc() {
+        Err(failed) if failed.errno == Errno::EPERM && init.host_proc.is_some() => Ok(None),
+        proc => proc.map(Some),
+    }
 }
 
 /// Kernel parameters, while our procfs still lies nowhere and nothing can lie over its files.
