@@ -96,7 +96,8 @@ fn configs_give_the_expected_plans() {
     for path in json_files("tests/plan") {
         let config = fs::read_to_string(&path).expect("read a config");
         let is_hybrid = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_hybrid"));
-        let host = if is_hybrid { hybrid_host() } else { host() };
+        let has_selinux = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_selinux"));
+        let host = if is_hybrid { hybrid_host() } else { Host { selinux: has_selinux, ..host() } };
         compare(&path.with_extension("txt"), &outcome(&config, &host), &mut different);
     }
     assert!(different.is_empty(), "different from what is expected:\n{}", different.join("\n"));

@@ -18,6 +18,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(recursive_options_reach_submounts),
         case!(recursive_options_are_cleared, lacks "runc 1.1": "says \"ratime\" as the kernel does not take it"),
         case!(tmpcopyup_takes_everything_along),
+        case!(tmpfs_has_the_mode_of_what_it_covers),
+        case!(a_shared_root_has_no_master, lacks "runc 1.1": "leaves it private"),
         case!(bind_refuses_options_of_a_file_system, lacks "runc 1.1": "drops them"),
         case!(src_nofollow_and_dest_nofollow, lacks "runc": "takes \"src-nofollow\" for data of a file system"),
         case!(copy_symlink_copies_the_link, lacks "runc": "takes \"copy-symlink\" for data of a file system"),
@@ -257,6 +259,27 @@ fn tmpcopyup_takes_everything_along(lab: &Lab) -> Outcome {
         "cd /here; cat a/b/file; stat -c '%a %u:%g %n' a a/b/file; readlink link; echo new > a/b/file";
     container.run_sh(script)?.ok().prints("content\n755 5:6 a\n4711 0:0 a/b/file\n/no/where");
     assert_eq!(fs::read_to_string(root.join("a/b/file"))?, "content\n", "the root keeps what it has");
+    container.nothing_left()
+}
+
+fn tmpfs_has_the_mode_of_what_it_covers(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    fs::create_dir(container.rootfs().join("there"))?;
+    fs::set_permissions(container.rootfs().join("there"), fs::Permissions::from_mode(0o2710))?;
+    container.config.mount("tmpfs", "tmpfs", "/there", &[]).mount("tmpfs", "tmpfs", "/new", &[]);
+    container.config.mount("tmpfs", "tmpfs", "/said", &["mode=1711"]);
+    container.run_sh("stat -c %a /there /new /said")?.ok().prints("2710\n1777\n1711");
+    Ok(())
+}
+
+fn a_shared_root_has_no_master(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/linux/rootfsPropagation", "shared".into());
+    container.config.sh("grep ' / / \\|rootfs / ' /proc/self/mountinfo");
+    let shared = ["--mount", "--propagation", "shared"];
+    let finished = container.run_with(&[])?.wrapped("unshare", &shared)?.output()?.ok();
+    let root = finished.stdout.lines().last().unwrap_or_default();
+    assert!(root.contains("shared:") && !root.contains("master:"), "{finished}");
     container.nothing_left()
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use husk_conformance::suite::Case;
 use husk_conformance::user::{Delegated, FIRST_OF_RANGE, USER, User, give_away};
 use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case, traces};
+use nix::mount::{MsFlags, mount, umount};
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -20,6 +21,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(state_is_below_the_runtime_directory),
         case!(without_a_directory_for_the_state),
         case!(devices_are_the_hosts),
+        case!(locked_flags_of_a_source_stay, lacks "runc 1.1": "drops them, which the kernel refuses"),
+        case!(locked_flags_cannot_be_cleared, lacks "runc 1.1": "drops what it cannot clear"),
         case!(terminal),
         case!(hooks_run_as_the_user),
         case!(sys_without_a_network_of_its_own, lacks "runc 1.1": "wants a sysfs of its own"),
@@ -201,6 +204,57 @@ fn devices_are_the_hosts(lab: &Lab) -> Outcome {
         .ok()
         .prints("character special file 1:3\ncharacter special file 1:5\ncharacter special file 1:9\n2\nwritten\nnone made");
     container.nothing_left()
+}
+
+/// A directory that the host has mounted with flags that a user namespace cannot take away.
+struct Flagged(String);
+
+impl Flagged {
+    fn new(container: &Container<'_>) -> Result<Self, Stop> {
+        let place = container.directory.join("flagged");
+        fs::create_dir(&place)?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
+        mount(Some("tmpfs"), &place, Some("tmpfs"), flags, Some("mode=755"))?;
+        fs::write(place.join("file"), "content\n")?;
+        Ok(Flagged(place.to_string_lossy().into_owned()))
+    }
+}
+
+impl Drop for Flagged {
+    fn drop(&mut self) {
+        let _ = umount(self.0.as_str());
+    }
+}
+
+fn locked_flags_of_a_source_stay(lab: &Lab) -> Outcome {
+    let mut container = lab.container_of(&User::new()?)?;
+    let source = Flagged::new(&container)?;
+    container.config.mount("bind", &source.0, "/mnt/plain", &["rbind", "rprivate"]);
+    container.config.mount("bind", &source.0, "/mnt/readonly", &["rbind", "ro", "nosuid"]);
+    let script = "cat /mnt/plain/file; grep ' /mnt/' /proc/self/mountinfo";
+    let finished = container.run_sh(script)?.ok();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines[0], "content");
+    for line in &lines[1..] {
+        for flag in ["nosuid", "nodev", "noexec", "noatime"] {
+            assert!(line.contains(flag), "{flag}: {finished}");
+        }
+    }
+    assert!(lines[2].contains("/mnt/readonly ro,"), "{finished}");
+    Ok(())
+}
+
+fn locked_flags_cannot_be_cleared(lab: &Lab) -> Outcome {
+    for (option, named) in [("exec", "exec"), ("rsuid", "suid"), ("strictatime", "access times")] {
+        let mut container = lab.container_of(&User::new()?)?;
+        let source = Flagged::new(&container)?;
+        container.config.mount("bind", &source.0, "/mnt/here", &["rbind", option]);
+        let finished = container.run_sh("true")?.exits(1);
+        finished.says(&["flagged", "/mounts/", "cannot clear locked flags", named]);
+        drop(source);
+        container.nothing_left()?;
+    }
+    Ok(())
 }
 
 fn terminal(lab: &Lab) -> Outcome {

@@ -1,8 +1,8 @@
 //! From the numbers that a new process reported to a sentence: the runtime knows the plan, so it writes the words.
 
-use super::hooks;
+use super::{hooks, mount_hints};
 use crate::error::{Error, ErrorKind};
-use crate::plan::{MountPlan, MountSource, Parameter, Plan, ProcessPlan, Step};
+use crate::plan::{MountSource, Plan, ProcessPlan, Step};
 use crate::recorder::{NO_ITEM, Position, Recorder, Report};
 use crate::sys::{Call, Ended, Failed};
 use nix::errno::Errno;
@@ -166,7 +166,7 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
                     MountSource::Symlink { .. } => "a link".to_owned(),
                     MountSource::Existing => "what is there again".to_owned(),
                 };
-                let options = options(mount);
+                let options = mount_hints::parameters(mount);
                 format!("cannot mount {source:?} at {} (/mounts/{item}){options}", text(&mount.target))
             }
             None => format!("cannot mount /mounts/{item}"),
@@ -218,17 +218,6 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
         Step::Pivot => "cannot make the rootfs the root".to_owned(),
         _ => of_process(step, item, subject.process),
     }
-}
-
-/// The parameters of a file system, one of which may be what it does not like.
-fn options(mount: &MountPlan) -> String {
-    let MountSource::Filesystem { parameters, .. } = &mount.source else { return String::new() };
-    let each = |parameter: &Parameter| match &parameter.value {
-        Some(value) => format!("{}={}", text(&parameter.key), text(value)),
-        None => text(&parameter.key),
-    };
-    let all: Vec<String> = parameters.iter().map(each).collect();
-    if all.is_empty() { String::new() } else { format!(" with {}", all.join(",")) }
 }
 
 fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
@@ -283,14 +272,6 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
     }
 }
 
-/// A user namespace may mount one only where a whole one can be seen (`mount_too_revealing` in the kernel).
-fn too_revealing(path: &str) -> String {
-    format!(
-        "parts of this machine's own {path} are masked or read-only, as in a container: the kernel then lets no user \
-         namespace mount a new one; unmask {path} outside, or bind-mount it"
-    )
-}
-
 /// What the user can do about it.
 fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<String> {
     if let (Step::Scheduler | Step::IoPriority, Errno::EPERM) = (step, failed.errno) {
@@ -312,33 +293,11 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
         );
     }
     let plan = subject.plan?;
-    let private = |kind| plan.namespaces.is_private(kind);
-    use crate::plan::NamespaceKind::{Ipc, Network, Pid, User};
     match (step, failed.errno) {
-        (Step::Mount, Errno::EPERM) => {
-            let mount = plan.mounts.iter().find(|mount| mount.item == item)?;
-            let MountSource::Filesystem { fstype, .. } = &mount.source else { return None };
-            let missing = |kind: &str| {
-                format!(
-                    "the container has no {kind} namespace of its own; add {{\"type\":\"{kind}\"}} to /linux/namespaces"
-                )
-            };
-            match fstype.to_bytes() {
-                b"mqueue" if !private(Ipc) => Some(missing("ipc")),
-                b"sysfs" if !private(Network) => Some(missing("network")),
-                b"proc" if private(User) && !private(Pid) => Some(missing("pid")),
-                b"proc" if private(User) => Some(too_revealing("/proc")),
-                b"sysfs" if private(User) => Some(too_revealing("/sys")),
-                _ => None,
-            }
-        }
-        (Step::OpenProc, Errno::EPERM) if private(User) => Some(too_revealing("/proc")),
-        (Step::OpenSource, Errno::EINVAL) if plan.rootfs.opened_inside => Some(
-            "other file systems are mounted below it, which without root can be bound with it only: use rbind".to_owned(),
-        ),
         (Step::RaiseLimits, Errno::EPERM) => {
             Some("more than the caller's own hard limit takes CAP_SYS_RESOURCE on the host".to_owned())
         }
+        (Step::OpenProc | Step::OpenSource | Step::Mount, _) => mount_hints::hint(plan, step, item, failed),
         (Step::Terminal, Errno::ENOENT) => {
             Some("a terminal needs a devpts file system at /dev/pts in /mounts".to_owned())
         }

@@ -13,6 +13,7 @@ mod guide;
 mod hooks;
 mod id_maps;
 mod kill;
+mod mount_hints;
 mod prepare;
 mod request;
 mod start;

@@ -20,10 +20,13 @@ pub(super) const FAIL_UNKNOWN_SYSCALL: &str = "run.oci.seccomp_fail_unknown_sysc
 /// The socket that gets the pidfd of the container's process, as `--pidfd-socket` names one.
 const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 
+/// Which parameter carries the mount label: `context`, or another one of its kind.
+pub(super) const CONTEXT_TYPE: &str = "run.oci.mount_context_type";
+
 /// Those that reach beyond the container, for `features`: an engine should not pass them on from an untrusted user. One
 /// that ends with a dot stands for all that start so.
-pub(crate) const UNSAFE: [&str; 6] =
-    [UNIT_PROPERTY, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER, SECCOMP_RECEIVER];
+pub(crate) const UNSAFE: [&str; 7] =
+    [UNIT_PROPERTY, HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER, SECCOMP_RECEIVER, CONTEXT_TYPE];
 
 /// What no annotation may be.
 pub(super) fn check(spec: &Spec, problems: &mut Problems) {

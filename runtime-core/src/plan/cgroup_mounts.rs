@@ -53,7 +53,7 @@ pub(super) fn plan(
         }
         directories => {
             refuse_parameters(options, place, problems);
-            plans.push(tmpfs(&base, readonly));
+            plans.push(tmpfs(&base, context.label, readonly));
             let hierarchies = || directories.iter().enumerate().filter(|(_, directory)| !directory.is_v2());
             for (index, directory) in hierarchies() {
                 let Some(name) = directory.mountpoint.file_name() else { continue };
@@ -99,12 +99,14 @@ fn bind(directory: &CgroupDirectory, place: &Pointer<'_>, problems: &mut Problem
 }
 
 /// Holds the mount points; the hierarchies are mounted in it, so it can be sealed only at the end.
-fn tmpfs(base: &MountPlan, readonly: bool) -> MountPlan {
+fn tmpfs(base: &MountPlan, label: Option<&Parameter>, readonly: bool) -> MountPlan {
+    let mut parameters = vec![Parameter { key: c"mode".to_owned(), value: Some(c"755".to_owned()) }];
+    parameters.extend(label.cloned());
     MountPlan {
         source: MountSource::Filesystem {
             fstype: c"tmpfs".to_owned(),
             source: c"tmpfs".to_owned(),
-            parameters: vec![Parameter { key: c"mode".to_owned(), value: Some(c"755".to_owned()) }],
+            parameters,
             flags: 0,
             copy_up: false,
         },

@@ -15,6 +15,7 @@ mod execution;
 mod hooks;
 mod id_maps;
 mod memory_policy;
+mod mount_label;
 mod mount_namespace;
 mod mount_options;
 mod mounts;
@@ -42,6 +43,7 @@ pub use execution::{AffinityPlan, CpuSet, IoPriorityPlan, SchedulerPlan};
 pub use hooks::{HookKind, HookOutput, HookPlan, HooksPlan};
 pub use id_maps::{IdMapPlan, MountIds};
 pub use memory_policy::MemoryPolicyPlan;
+pub(crate) use mount_options::locked_options;
 pub use mount_options::{BindLinks, MountAttributes, Parameter};
 pub use mounts::{MountPlan, MountSource};
 pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
@@ -117,7 +119,7 @@ impl Plan {
         annotations::check(spec, &mut problems);
         let no_linux = empty_linux();
         let linux = spec.linux().as_ref().unwrap_or(&no_linux);
-        unsupported::check(spec, linux, host, &mut problems);
+        unsupported::check(spec, linux, &mut problems);
 
         let namespaces = namespaces::plan(linux, host, &mut problems);
         let rootfs = rootfs::plan(
@@ -130,13 +132,21 @@ impl Plan {
         let mut cgroup = cgroup::plan(spec.linux().as_ref(), id, host, options, problems.list_mut());
         cgroup::plan_annotations(spec, &mut cgroup, problems.list_mut());
         let root = Path::new(OsStr::from_bytes(rootfs.path.to_bytes()));
-        let context = MountContext { bundle, rootfs: root, namespaces: &namespaces, cgroup: &cgroup, host };
+        let label = mount_label::plan(spec, linux, host, &mut problems);
+        let context = MountContext {
+            bundle,
+            rootfs: root,
+            namespaces: &namespaces,
+            cgroup: &cgroup,
+            host,
+            label: label.as_ref(),
+        };
         let mount_list = spec.mounts().as_deref().unwrap_or_default();
         let mounts = mounts::plan(mount_list, context, &mut problems);
         mount_namespace::check(spec, linux, &namespaces, &mut problems);
         let listed_devices = linux.devices().as_deref().unwrap_or_default();
         let devices = devices::plan(listed_devices, mount_list, &namespaces, host, &mut problems);
-        let masks = rootfs::plan_masks(linux, &mut problems);
+        let masks = rootfs::plan_masks(linux, label.as_ref(), &mut problems);
         let sysctls = match linux.sysctl() {
             Some(sysctls) => settings::plan_sysctls(sysctls, &namespaces, &mut problems),
             None => Vec::new(),

@@ -207,6 +207,13 @@ pub(crate) fn known() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(name, _)| *name)
 }
 
+/// The options that take away what a more privileged mount namespace may have locked: each way to say them.
+pub(crate) fn locked_options(attributes: MountAttributes) -> Vec<&'static str> {
+    let names =
+        [(RDONLY, "rw"), (NOSUID, "suid"), (NODEV, "dev"), (NOEXEC, "exec"), (ATIME_MASK, "access times")];
+    names.into_iter().filter(|(bits, _)| attributes.clear & bits != 0).map(|(_, name)| name).collect()
+}
+
 /// The propagation type of that name, for `rootfsPropagation`.
 pub(crate) fn propagation(name: &str) -> Option<u64> {
     match effect(name) {
@@ -297,7 +304,11 @@ impl MountOptions {
         // Commas separate options on a command line; engines pass several in one string now and then.
         for part in split_at_commas(option).filter(|part| !part.is_empty()) {
             let (key, value) = match part.split_once('=') {
-                Some((key, value)) => (key, Some(problems.text(place, value))),
+                // Quotes keep commas together where all options are one string.
+                Some((key, value)) => {
+                    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+                    (key, Some(problems.text(place, bare.unwrap_or(value))))
+                }
                 None => (part, None),
             };
             if key.is_empty() {

@@ -4,6 +4,7 @@
 //! example): they are spelled out in the plan, so that the child has no decisions to make.
 
 use super::id_maps::{self, IdMapPlan};
+use super::mount_label::{self, Labelled};
 use super::mount_options::{BindLinks, MountAttributes, MountOptions, Parameter};
 use super::problems::{Pointer, Problems};
 use super::{CgroupPlan, NamespaceKind, NamespacePlan};
@@ -60,6 +61,8 @@ pub struct MountPlan {
     pub source: MountSource,
     /// Other ids than the files have.
     pub id_map: Option<IdMapPlan>,
+    /// The security label of its root directory, for a file system that has no parameter for it.
+    pub label: Option<CString>,
     /// Attributes of this mount.
     pub attributes: MountAttributes,
     /// Attributes of this mount and all below (`rro`, `rnosuid`, …).
@@ -81,6 +84,8 @@ pub(super) struct MountContext<'a> {
     pub(super) namespaces: &'a NamespacePlan,
     pub(super) cgroup: &'a CgroupPlan,
     pub(super) host: &'a Host,
+    /// The parameter that labels file systems.
+    pub(super) label: Option<&'a Parameter>,
 }
 
 /// `/mounts`, in order.
@@ -122,6 +127,7 @@ fn plan_one(
         target: problems.path(&place.key("destination"), &target),
         source: MountSource::Existing,
         id_map,
+        label: None,
         attributes: options.attributes,
         recursive_attributes: options.recursive_attributes,
         propagation: options.propagation.clone(),
@@ -147,7 +153,7 @@ fn plan_one(
             "sysfs" if !may_mount_sysfs(context) => plans.push(host_sys(base)),
             _ => {
                 check_owners(&options, context.namespaces, &place.key("options"), problems);
-                plans.push(filesystem(base, &target, fstype, mount, options, place, problems));
+                plans.push(filesystem(base, &target, fstype, mount, options, context.label, place, problems));
             }
         }
     }
@@ -308,12 +314,14 @@ fn bind(
     Some(plan)
 }
 
+#[expect(clippy::too_many_arguments, reason = "one call, and every argument is its own thing")]
 fn filesystem(
     mut plan: MountPlan,
     target: &Path,
     fstype: &str,
     mount: &spec::Mount,
     options: MountOptions,
+    label: Option<&Parameter>,
     place: &Pointer<'_>,
     problems: &mut Problems,
 ) -> MountPlan {
@@ -326,6 +334,11 @@ fn filesystem(
             plan.attributes.set_readonly(true);
             parameters.push(Parameter { key: c"ro".to_owned(), value: None });
         }
+    }
+    match mount_label::of(fstype, label, &parameters) {
+        Labelled::Never => {}
+        Labelled::ByAttribute(label) => plan.label = Some(label),
+        Labelled::ByParameter(label) => parameters.push(label),
     }
     let source = match mount.source() {
         Some(source) if !source.as_os_str().is_empty() => problems.path(&place.key("source"), source),

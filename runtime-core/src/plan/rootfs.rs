@@ -1,7 +1,7 @@
 //! The root file system, and what is hidden in it after all mounts (runtime-spec config.md, "Root";
 //! config-linux.md, "Rootfs Mount Propagation", "Masked Paths", "Readonly Paths").
 
-use super::mount_options;
+use super::mount_options::{self, Parameter};
 use super::mounts::clean;
 use super::problems::{Pointer, Problems};
 use crate::spec;
@@ -31,6 +31,8 @@ pub struct MaskPlan {
     pub readonly: Vec<CString>,
     /// `/linux/maskedPaths`.
     pub masked: Vec<CString>,
+    /// The label of the file system that covers masked directories.
+    pub label: Option<Parameter>,
 }
 
 /// The rootfs, from `/root` and `/linux/rootfsPropagation`.
@@ -84,7 +86,11 @@ pub(super) fn plan(
 }
 
 /// `/linux/maskedPaths` and `/linux/readonlyPaths`.
-pub(super) fn plan_masks(linux: &spec::Linux, problems: &mut Problems) -> MaskPlan {
+pub(super) fn plan_masks(
+    linux: &spec::Linux,
+    label: Option<&Parameter>,
+    problems: &mut Problems,
+) -> MaskPlan {
     let place = Pointer::ROOT.key("linux");
     let mut absolute = |key: &str, list: &Option<Vec<String>>| {
         let place = place.key(key);
@@ -100,5 +106,5 @@ pub(super) fn plan_masks(linux: &spec::Linux, problems: &mut Problems) -> MaskPl
     };
     let readonly = absolute("readonlyPaths", linux.readonly_paths());
     let masked = absolute("maskedPaths", linux.masked_paths());
-    MaskPlan { readonly, masked }
+    MaskPlan { readonly, masked, label: label.cloned() }
 }

@@ -2,12 +2,10 @@
 //! what was asked for. Each field that comes to be supported leaves this file.
 
 use super::problems::{Pointer, Problems};
-use super::process::refuse_selinux;
-use crate::host::Host;
 use crate::spec::{Linux, Spec};
 
 /// Sections and fields outside `/process`, whose own are refused where it is planned.
-pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Problems) {
+pub(super) fn check(spec: &Spec, linux: &Linux, problems: &mut Problems) {
     let root = Pointer::ROOT;
     let sections = [
         ("solaris", spec.solaris().is_some()),
@@ -22,12 +20,5 @@ pub(super) fn check(spec: &Spec, linux: &Linux, host: &Host, problems: &mut Prob
     let place = root.key("linux");
     if linux.intel_rdt().is_some() {
         problems.unsupported(&place.key("intelRdt"), "cache and memory bandwidth allocation (resctrl)");
-    }
-    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) {
-        if host.selinux {
-            problems.unsupported(&place.key("mountLabel"), "SELinux labels of mounts");
-        } else {
-            refuse_selinux(&place.key("mountLabel"), problems);
-        }
     }
 }

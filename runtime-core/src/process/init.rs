@@ -329,7 +329,7 @@ fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
         init.recorder.at_item(Step::ReadonlyPath, item)?;
         rootfs::make_readonly(root, path)?;
     }
-    let mut mask = Mask::default();
+    let mut mask = Mask { label: plan.masks.label.as_ref(), ..Mask::default() };
     for (item, path) in (0..).zip(&plan.masks.masked) {
         init.recorder.at_item(Step::MaskedPath, item)?;
         mask.cover(root, path)?;

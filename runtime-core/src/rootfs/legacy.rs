@@ -35,8 +35,12 @@ impl Legacy {
             }
             data.extend_from_slice(parameter.key.as_bytes());
             if let Some(value) = &parameter.value {
+                // The commas of a security label are its own.
+                let quote: &[u8] = if parameter.key.to_bytes().ends_with(b"context") { b"\"" } else { b"" };
                 data.push(b'=');
+                data.extend_from_slice(quote);
                 data.extend_from_slice(value.as_bytes());
+                data.extend_from_slice(quote);
             }
         }
         Some(Legacy { flags, data: CString::new(data).ok()? })

@@ -4,6 +4,7 @@
 //! (CVE-2025-31133, CVE-2026-88265). All masked directories share one empty file system.
 
 use super::resolve;
+use crate::plan::Parameter;
 use crate::sys::{self, Call, Failed, MOUNT_ATTR_RDONLY, Result};
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -22,12 +23,14 @@ pub(crate) fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
 
 /// What masks: opened when the first path needs it.
 #[derive(Debug, Default)]
-pub(crate) struct Mask {
-    null: Option<OwnedFd>,
-    empty: Option<OwnedFd>,
+pub(crate) struct Mask<'a> {
+    /// A parameter for the file system that covers directories: its security label.
+    pub(crate) label: Option<&'a Parameter>,
+    pub(crate) null: Option<OwnedFd>,
+    pub(crate) empty: Option<OwnedFd>,
 }
 
-impl Mask {
+impl Mask<'_> {
     /// Hides `path`, if it exists: a directory behind an empty one, anything else behind the null device.
     pub(crate) fn cover(&mut self, root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
         let target = match resolve::open(root, path) {
@@ -47,7 +50,7 @@ impl Mask {
             let copy = sys::open_tree(empty.as_fd(), c"", false)?;
             return sys::move_mount(copy.as_fd(), target);
         }
-        let empty = empty_directory()?;
+        let empty = empty_directory(self.label)?;
         sys::move_mount(empty.as_fd(), target)?;
         self.empty = Some(empty);
         Ok(())
@@ -65,8 +68,11 @@ impl Mask {
 }
 
 /// A file system with one directory that nobody can put anything into.
-pub(super) fn empty_directory() -> Result<OwnedFd> {
+pub(super) fn empty_directory(label: Option<&Parameter>) -> Result<OwnedFd> {
     let fs = sys::fsopen(c"tmpfs")?;
+    if let Some(label) = label {
+        sys::fsconfig_set(fs.as_fd(), &label.key, label.value.as_deref())?;
+    }
     sys::fsconfig_set(fs.as_fd(), c"nr_inodes", Some(c"1"))?;
     sys::fsconfig_create(fs.as_fd())?;
     let attributes =

@@ -100,7 +100,7 @@ impl Mounter<'_> {
             Some(source) => source,
             // Not the cgroup of the caller, whose processes it would hand to the container (CVE-2023-25809).
             None if lacks_cgroup => {
-                nothing = empty_directory()?;
+                nothing = empty_directory(None)?;
                 nothing.as_fd()
             }
             None => return Err(Failed::new(Call::OpenTree, Errno::EBADF)),
@@ -144,6 +144,13 @@ impl Mounter<'_> {
     ) -> Result<Option<OwnedFd>> {
         let legacy = input.legacy.as_ref();
         let set = plan.attributes.set | if input.lacks_cgroup { sys::MOUNT_ATTR_RDONLY } else { 0 };
+        let (target, was_there) = self.directory(&plan.target, fstype == c"proc" || fstype == c"sysfs")?;
+        // A tmpfs without `mode=` has the permissions of the directory that it covers.
+        let has_mode = || parameters.iter().any(|parameter| parameter.key.as_c_str() == c"mode");
+        let mode = match was_there && fstype == c"tmpfs" && !has_mode() {
+            true => Some(sys::fstat(target.as_fd())?.mode & 0o7777),
+            false => None,
+        };
         let own;
         let detached = match (self.proc, legacy) {
             (_, Some(_)) => None,
@@ -155,14 +162,9 @@ impl Mounter<'_> {
                 Some(proc)
             }
             _ => {
-                own = make_filesystem(fstype, source, parameters, set)?;
+                own = make_filesystem(fstype, source, parameters, mode, set)?;
                 Some(own.as_fd())
             }
-        };
-        let target = if fstype == c"proc" || fstype == c"sysfs" {
-            self.ordinary_directory(&plan.target)?
-        } else {
-            self.target(&plan.target, Make::Directory, false)?
         };
         let attached;
         let mount = match (detached, legacy) {
@@ -172,11 +174,15 @@ impl Mounter<'_> {
                 if set != 0 || plan.attributes.clear != 0 {
                     sys::mount_setattr(attached.as_fd(), false, set, plan.attributes.clear, 0)?;
                 }
+                if let Some(mode) = mode {
+                    change_mode(attached.as_fd(), mode)?;
+                }
                 attached.as_fd()
             }
         };
-        if fstype == c"tmpfs" && !parameters.iter().any(|parameter| parameter.key.as_c_str() == c"mode") {
-            keep_mode(mount, target.as_fd())?;
+        if let Some(label) = &plan.label {
+            let root = sys::openat2(mount, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, 0)?;
+            sys::fsetxattr(root.as_fd(), c"security.selinux", label)?;
         }
         if copy {
             copy_up(target.as_fd(), mount)?;
@@ -213,6 +219,15 @@ impl Mounter<'_> {
             return Err(Failed::new(Call::InsideProc, Errno::EPERM));
         }
         Ok(found)
+    }
+
+    /// The directory to mount onto, and whether it was there.
+    fn directory(&self, target: &CStr, plain: bool) -> Result<(OwnedFd, bool)> {
+        if plain {
+            return Ok((self.ordinary_directory(target)?, true));
+        }
+        let was_there = resolve::open(self.root, target).is_ok();
+        Ok((self.target(target, Make::Directory, false)?, was_there))
     }
 
     /// For a `proc` or `sysfs`: a symbolic link in the image must not decide where these go (CVE-2019-19921).
@@ -255,6 +270,7 @@ fn make_filesystem(
     fstype: &CStr,
     source: &CStr,
     parameters: &[Parameter],
+    mode: Option<u32>,
     attributes: u64,
 ) -> Result<OwnedFd> {
     let fs = sys::fsopen(fstype)?;
@@ -262,13 +278,18 @@ fn make_filesystem(
     for parameter in parameters {
         sys::fsconfig_set(fs.as_fd(), &parameter.key, parameter.value.as_deref())?;
     }
+    if let Some(mode) = mode {
+        let digit = |shift: u32| b'0' + u8::try_from(mode >> shift & 7).unwrap_or(0);
+        let text = [digit(9), digit(6), digit(3), digit(0), 0];
+        let text = CStr::from_bytes_until_nul(&text).unwrap_or(c"755");
+        sys::fsconfig_set(fs.as_fd(), c"mode", Some(text))?;
+    }
     sys::fsconfig_create(fs.as_fd())?;
     sys::fsmount(fs.as_fd(), attributes)
 }
 
-/// A tmpfs without `mode=` has the permissions of the directory that it covers.
-fn keep_mode(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+fn change_mode(mount: BorrowedFd<'_>, mode: u32) -> Result<()> {
     use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
-    let mode = Mode::from_bits_truncate(sys::fstat(target)?.mode);
+    let mode = Mode::from_bits_truncate(mode);
     fchmodat(mount, c".", mode, FchmodatFlags::FollowSymlink).map_err(Failed::from(Call::Fchmod))
 }

@@ -39,5 +39,9 @@ pub(crate) fn change_root(rootfs: BorrowedFd<'_>) -> Result<()> {
 
 /// The propagation that the config wants for the root mount.
 pub(crate) fn set_propagation(rootfs: BorrowedFd<'_>, flags: u64) -> Result<()> {
+    if flags & libc::MS_SHARED != 0 {
+        // With peers of its own, and no master among the host's mounts.
+        propagate(rootfs, libc::MS_PRIVATE)?;
+    }
     if flags == 0 { Ok(()) } else { propagate(rootfs, flags) }
 }

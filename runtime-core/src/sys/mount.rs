@@ -142,3 +142,12 @@ pub(crate) fn pivot_root_here() -> Result<()> {
     check(Call::PivotRoot, unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) })
         .map(drop)
 }
+
+/// `fsetxattr(file, name, value, length, 0)`, setxattr(2).
+pub(crate) fn fsetxattr(file: BorrowedFd<'_>, name: &CStr, value: &CStr) -> Result<()> {
+    let bytes = value.to_bytes();
+    // SAFETY: the kernel reads the name up to its NUL and as many bytes of the value as it is told.
+    let result =
+        unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), bytes.as_ptr().cast(), bytes.len(), 0) };
+    check(Call::Fsetxattr, i64::from(result)).map(drop)
+}

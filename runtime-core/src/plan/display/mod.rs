@@ -307,6 +307,9 @@ impl MountPlan {
         if let Some(id_map) = &self.id_map {
             words += &format!(", {id_map}");
         }
+        if let Some(label) = &self.label {
+            words += &format!(", labelled {}", text(label));
+        }
         words += &attributes("", self.attributes);
         words += &attributes("all below ", self.recursive_attributes);
         for flags in &self.propagation {
