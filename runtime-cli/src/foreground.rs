@@ -7,7 +7,7 @@
 use crate::report::Failure;
 use crate::signals::Signals;
 use crate::terminal::{End, StandardFiles, Terminal};
-use husk_core::Process;
+use husk_core::{Process, Readiness};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,6 +24,8 @@ pub(crate) struct Foreground {
     signals: Signals,
     files: StandardFiles,
     terminal: Option<Terminal>,
+    /// Until the container is ready.
+    readiness: Option<Readiness>,
 }
 
 impl Foreground {
@@ -33,7 +35,12 @@ impl Foreground {
             prctl::set_child_subreaper(true)
                 .map_err(|errno| Failure::system("cannot become a subreaper", errno))?;
         }
-        Ok(Foreground { signals: Signals::block()?, files: StandardFiles::new(), terminal: None })
+        Ok(Foreground {
+            signals: Signals::block()?,
+            files: StandardFiles::new(),
+            terminal: None,
+            readiness: None,
+        })
     }
 
     /// Joins the process's terminal, if it has one, with ours.
@@ -42,6 +49,21 @@ impl Foreground {
             self.terminal = Some(Terminal::join(master)?);
         }
         Ok(())
+    }
+
+    /// Tells the service manager once the container is ready; the process to look at is this one, which stays.
+    pub(crate) fn tell_when_ready(&mut self, readiness: Readiness) {
+        self.readiness = Some(readiness);
+    }
+
+    fn hear_readiness(&mut self) {
+        if let Some(readiness) = &self.readiness
+            && readiness.is_ready().unwrap_or(true)
+        {
+            // Should the manager have gone, there is nobody to tell.
+            let _ = readiness.tell(std::process::id().cast_signed());
+            self.readiness = None;
+        }
     }
 
     /// Serves the process until it has ended and all its output is out. Gives its status as a shell does.
@@ -60,6 +82,9 @@ impl Foreground {
                     (Some(terminal), None) => terminal.listen_again(),
                     (None, None) => {}
                 }
+            }
+            if woken.readiness {
+                self.hear_readiness();
             }
             if woken.signal && self.serve_signals(process, ended.is_some()) {
                 self.terminal = None;
@@ -87,6 +112,10 @@ impl Foreground {
         if !ended {
             fds.push(PollFd::new(process.pidfd(), PollFlags::POLLIN));
         }
+        let readiness = self.readiness.as_ref().map(|readiness| {
+            fds.push(PollFd::new(readiness.as_fd(), PollFlags::POLLIN));
+            fds.len() - 1
+        });
         let fixed = fds.len();
         let mut timeout = PollTimeout::NONE;
         if let Some(terminal) = &self.terminal {
@@ -105,6 +134,7 @@ impl Foreground {
             nothing: count == 0,
             signal: ready(&fds[0]),
             process: !ended && ready(&fds[1]),
+            readiness: readiness.is_some_and(|at| ready(&fds[at])),
             ends: fds[fixed..].iter().zip(ends).filter(|(fd, _)| ready(fd)).map(|(_, end)| end).collect(),
         })
     }
@@ -133,6 +163,7 @@ struct Woken {
     nothing: bool,
     signal: bool,
     process: bool,
+    readiness: bool,
     ends: Vec<End>,
 }
 

@@ -36,6 +36,16 @@ pub(crate) fn sockets_to_activate() -> u32 {
     }
 }
 
+/// Their names, separated by colons: `LISTEN_FDNAMES`.
+pub(crate) fn names_of_sockets() -> Option<String> {
+    std::env::var("LISTEN_FDNAMES").ok()
+}
+
+/// The socket of the service manager that wants to know when the container is ready: `NOTIFY_SOCKET` (sd_notify(3)).
+pub(crate) fn notify_socket() -> Option<PathBuf> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// The socket of the agent that answers notified system calls, for a config that names none (crun's variable).
 pub(crate) fn seccomp_receiver() -> Option<PathBuf> {
     std::env::var_os("RUN_OCI_SECCOMP_RECEIVER").map(PathBuf::from)

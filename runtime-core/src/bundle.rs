@@ -82,6 +82,13 @@ impl Bundle {
         &self.config
     }
 
+    /// The same with another description; the bytes stay.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Spec)) -> Bundle {
+        let mut changed = self.clone();
+        change(&mut changed.spec);
+        changed
+    }
+
     /// What `create` would do with it, without doing anything.
     ///
     /// # Errors

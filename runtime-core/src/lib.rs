@@ -168,7 +168,7 @@ pub use fault::{Fault, FaultEffect};
 pub use features::features;
 pub use host::{CgroupLayout, Hierarchy, Host};
 pub use id::ContainerId;
-pub use lifecycle::{Happened, Watch};
+pub use lifecycle::{Happened, Readiness, Watch};
 pub use oci_spec::runtime as spec;
 pub use options::{Console, CreateOptions, ExecOptions, Stdio, SystemdManager};
 pub use own_binary::{is_sealed, seal_own_binary};

@@ -101,6 +101,8 @@ pub struct CreateOptions {
     pub(crate) pidfd_socket: Option<PathBuf>,
     pub(crate) preserve_fds: u32,
     pub(crate) listen_fds: u32,
+    pub(crate) listen_fd_names: Option<String>,
+    pub(crate) notify_socket: bool,
     pub(crate) seccomp_receiver: Option<PathBuf>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
@@ -161,6 +163,21 @@ impl CreateOptions {
     #[must_use]
     pub fn listen_fds(mut self, count: u32) -> Self {
         self.listen_fds = count;
+        self
+    }
+
+    /// The names of the sockets to activate, separated by colons: the process's `LISTEN_FDNAMES`.
+    #[must_use]
+    pub fn listen_fd_names(mut self, names: impl Into<String>) -> Self {
+        self.listen_fd_names = Some(names.into());
+        self
+    }
+
+    /// Give the process a socket at which to say that it is ready (sd_notify(3)), with `NOTIFY_SOCKET` in its environment.
+    /// [`Container::readiness`](crate::Container::readiness) hears it.
+    #[must_use]
+    pub fn notify_socket(mut self, yes: bool) -> Self {
+        self.notify_socket = yes;
         self
     }
 

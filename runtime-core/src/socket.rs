@@ -18,11 +18,15 @@ const CONNECT_WITHIN_S: i64 = 10;
 /// Connects; EAGAIN when the listener takes nobody in time; `cannot` begins the sentence about a failure. A path with `@` at
 /// its front is the name of an abstract socket, as engines written in Go have it.
 pub(crate) fn connect(path: &Path, cannot: &str) -> Result<OwnedFd> {
+    connect_to(SockType::Stream, path, cannot)
+}
+
+/// The same to a socket of another kind.
+pub(crate) fn connect_to(kind: SockType, path: &Path, cannot: &str) -> Result<OwnedFd> {
     let cannot = |call: &'static str| {
         move |errno: Errno| Error::os(format!("{cannot} {}", path.display()), call, errno)
     };
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(cannot("socket"))?;
+    let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).map_err(cannot("socket"))?;
     // An address holds 107 bytes of path; a longer one is reached through its directory's fd.
     let directory;
     let name = path.as_os_str().as_bytes().strip_prefix(b"@");

@@ -31,6 +31,7 @@ mod robustness;
 mod rootless;
 mod seccomp;
 mod seccomp_agent;
+mod service_manager;
 mod sub_cgroups;
 mod systemd;
 mod terminal;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         annotations::cases,
         seccomp::cases,
         seccomp_agent::cases,
+        service_manager::cases,
         outputs::cases,
         robustness::cases,
         bounded::cases,

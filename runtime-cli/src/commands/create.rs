@@ -39,6 +39,7 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         .console(console(detached, terminal.unwrap_or(false), args.console_socket)?)
         .preserve_fds(args.preserve_fds)
         .listen_fds(listen_fds)
+        .notify_socket(inherited::notify_socket().is_some())
         .no_pivot(args.no_pivot)
         .no_new_keyring(args.no_new_keyring);
     if let Some(path) = args.pid_file {
@@ -46,6 +47,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     }
     if let Some(path) = args.pidfd_socket {
         options = options.pidfd_socket(path);
+    }
+    if let Some(names) = inherited::names_of_sockets() {
+        options = options.listen_fd_names(names);
     }
     if let Some(path) = inherited::seccomp_receiver() {
         options = options.seccomp_receiver(path);

@@ -12,6 +12,7 @@ mod plan;
 mod ps;
 mod run;
 mod spec;
+mod start;
 mod state;
 mod update;
 mod version;
@@ -69,7 +70,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
     let context = || context(&cli.global, name, log);
     match command {
         Command::Create(args) => create::run(&context()?, args),
-        Command::Start(args) => done(context()?.load(&args.id)?.start()),
+        Command::Start(args) => start::run(&context()?, &args),
         Command::State(args) => state::run(&context()?, &args.id),
         Command::Kill(args) => kill::run(&context()?, &args),
         Command::Delete(args) => delete::run(&context()?, &args),

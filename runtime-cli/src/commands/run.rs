@@ -1,9 +1,11 @@
 //! run: create, start, stay until the end, delete.
 
 use super::create::make;
+use super::start::start_detached;
 use super::{Context, remove};
 use crate::args::Run;
 use crate::foreground::Foreground;
+use crate::inherited;
 use crate::log::Log;
 use crate::report::Failure;
 use husk_core::{Container, Created, Force};
@@ -11,13 +13,19 @@ use husk_core::{Container, Created, Force};
 pub(crate) fn run(context: &Context<'_>, args: Run) -> Result<u8, Failure> {
     if args.detach {
         let created = make(context, args.new, true)?;
-        return match created.container.start() {
+        return match start_detached(&created.container, context.log) {
             Ok(()) => Ok(0),
-            Err(error) => Err(undo(created.container, error.into(), context.log)),
+            Err(failure) => Err(undo(created.container, failure, context.log)),
         };
     }
-    let foreground = Foreground::prepare(!args.no_subreaper)?;
+    let mut foreground = Foreground::prepare(!args.no_subreaper)?;
     let created = make(context, args.new, false)?;
+    if let Some(manager) = inherited::notify_socket() {
+        match created.container.readiness(&manager) {
+            Ok(readiness) => foreground.tell_when_ready(readiness),
+            Err(error) => return Err(undo(created.container, error.into(), context.log)),
+        }
+    }
     stay(foreground, created, args.keep, context.log)
 }
 

@@ -5,6 +5,7 @@
 use super::birth::{Birth, give_birth};
 use super::guide::{Guide, Owed};
 use super::prepare::{check_preserved, write_pid_file};
+use super::readiness;
 use super::request::Request;
 use super::undo::Undo;
 use crate::bundle::Bundle;
@@ -30,6 +31,13 @@ pub(crate) fn create(
     options: &CreateOptions,
 ) -> Result<Created> {
     runtime.shared().check_own_binary()?;
+    let with_socket;
+    let bundle = if options.notify_socket {
+        with_socket = readiness::offer(bundle, &runtime.root().join(id.as_str()));
+        &with_socket
+    } else {
+        bundle
+    };
     let plan = bundle.plan(id, runtime.host(), options)?;
     check_preserved(plan.process.preserve_fds)?;
     let annotations = bundle.spec().annotations().clone().unwrap_or_default().into_iter().collect();
@@ -79,6 +87,9 @@ fn assemble(
     let mut record = new_record(request);
     directory.write_config(request.bundle.config())?;
     directory.write_record(&record)?;
+    if request.options.notify_socket {
+        readiness::make_directory(directory)?;
+    }
 
     recorder.runtime_at(Step::MakeCgroup)?;
     let cgroup = undo.cgroup.insert(Cgroup::create(&plan.cgroup)?);

@@ -15,6 +15,7 @@ mod id_maps;
 mod kill;
 mod mount_hints;
 mod prepare;
+mod readiness;
 mod request;
 mod start;
 mod undo;
@@ -23,4 +24,5 @@ mod user_maps;
 mod verbs;
 mod watch;
 
+pub use readiness::Readiness;
 pub use watch::{Happened, Watch};

@@ -1,6 +1,7 @@
 //! The verbs as methods: what a [`Runtime`] and a [`Container`] can be asked to do. What they do stands beside this
 //! file, one verb a file.
 
+use super::readiness::{self, Readiness};
 use super::watch::Watch;
 use super::{create, delete, exec, freeze, kill, start, update, watch};
 use crate::bundle::Bundle;
@@ -12,6 +13,7 @@ use crate::options::{CreateOptions, ExecOptions};
 use crate::process::handle::Process;
 use crate::runtime::Runtime;
 use crate::spec;
+use std::path::Path;
 
 impl Runtime {
     /// Makes a container whose process waits to be started. The process is this program's child; who drops the handle
@@ -32,6 +34,16 @@ impl Container {
     /// none.
     pub fn start(&self) -> Result<()> {
         start::start(self)
+    }
+
+    /// Listens for its word that it is ready, for the service manager whose socket (`NOTIFY_SOCKET`) is `manager`. To be
+    /// called before [`start`](Container::start), and only for one that was created with
+    /// [`CreateOptions::notify_socket`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when it was created without.
+    pub fn readiness(&self, manager: &Path) -> Result<Readiness> {
+        readiness::listen(self, manager)
     }
 
     /// Sends a signal to its init. SIGKILL ends all its processes.

@@ -206,6 +206,7 @@ fn plan_init(
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),
         listen_fds: options.listen_fds,
+        listen_fd_names: options.listen_fd_names.as_deref(),
         preserve_fds: options.preserve_fds,
     };
     let plan = process::plan(process, &context, problems);
@@ -272,6 +273,7 @@ pub(crate) fn plan_exec(
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),
         listen_fds: 0,
+        listen_fd_names: None,
         preserve_fds: options.preserve_fds,
     };
     // What an engine writes for one process need not repeat what the config has for all.

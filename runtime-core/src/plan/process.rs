@@ -113,6 +113,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) keep_groups: bool,
     /// Sockets to activate.
     pub(crate) listen_fds: u32,
+    /// Their names, separated by colons.
+    pub(crate) listen_fd_names: Option<&'a str>,
     /// Further fds to keep.
     pub(crate) preserve_fds: u32,
 }
@@ -150,11 +152,16 @@ pub(super) fn plan(
         // sd_listen_fds(3). The process is pid 1 of its namespace, or is told that it is the one that is meant.
         let own = |variable: &CString| {
             let variable = variable.to_bytes();
-            variable.starts_with(b"LISTEN_FDS=") || variable.starts_with(b"LISTEN_PID=")
+            [&b"LISTEN_FDS="[..], b"LISTEN_PID=", b"LISTEN_FDNAMES="]
+                .iter()
+                .any(|name| variable.starts_with(name))
         };
         env.retain(|variable| !own(variable));
         env.push(problems.text(&at, format!("LISTEN_FDS={}", context.listen_fds)));
         env.push(c"LISTEN_PID=1".to_owned());
+        env.extend(
+            context.listen_fd_names.map(|names| problems.text(&at, format!("LISTEN_FDNAMES={names}"))),
+        );
     }
     let no_new_privileges = process.no_new_privileges().unwrap_or(false);
     ProcessPlan {

@@ -74,6 +74,11 @@ impl StateDirectory {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether it is still there.
     pub(crate) fn exists(&self) -> bool {
         self.path.exists()
