@@ -75,6 +75,15 @@ test-security: ## perform the known attacks, each race 100 times (as root; minut
 soak: ## the long forms of the tests: each race 1,000 times (as root; an hour or so)
 	@$(MAKE) --no-print-directory test-security SECURITY_ROUNDS=1000
 
+.PHONY: compatibility
+compatibility: ## test husk, runc and crun with the same tests, and write docs/compatibility.md (as root, some minutes)
+	@scripts/setup engines
+	@scripts/build
+	@cargo test -q -p husk-conformance --test conformance --no-run
+	@scripts/compatibility $(husk) \
+		"$$(cargo test -p husk-conformance --test conformance --no-run --message-format=json 2>/dev/null | \
+			sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
+
 .PHONY: test-engines
 test-engines: ## run husk under containerd, CRI, Docker and Podman, in throwaway namespaces (as root)
 	@scripts/setup engines

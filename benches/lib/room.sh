@@ -35,4 +35,4 @@ cd "$place"
 pivot_root . mnt/host
 cd /
 umount -l mnt/host
-exec env -i HOME=/root LANG=C ROUNDS="$ROUNDS" RUNS="$RUNS" PATH=/mnt/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+exec env -i HOME=/root LANG=C ROUNDS="${ROUNDS:-}" RUNS="${RUNS:-}" PATH=/mnt/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"

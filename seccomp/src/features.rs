@@ -3,7 +3,7 @@
 //! The answers of `husk features`. Each function asks (libseccomp or the kernel), none guesses from a
 //! version.
 
-use libseccomp::{ScmpSyscall, ScmpVersion};
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpVersion};
 
 use crate::install::{action_is_available, flags_are_available};
 use crate::program::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV};
@@ -25,15 +25,16 @@ pub fn supported_actions() -> Vec<&'static str> {
     ACTIONS.into_iter().filter(|name| action_is_available(value(name))).collect()
 }
 
-/// The architectures that this libseccomp knows, as a profile spells them.
+/// The architectures that a filter of this libseccomp can have on this machine, as a profile spells them: those of
+/// another byte order it knows, but takes into no filter.
 #[must_use]
 pub fn supported_architectures() -> Vec<String> {
-    // libseccomp has no call that asks for an architecture alone; each that it knows has read(2).
-    ARCHITECTURES
-        .iter()
-        .filter(|(_, scmp)| ScmpSyscall::from_name_by_arch("read", *scmp).is_ok())
-        .map(|(spec, _)| spec.to_string())
-        .collect()
+    let is_taken = |arch| {
+        ScmpFilterContext::new(ScmpAction::Allow)
+            .and_then(|mut filter| filter.add_arch(arch).map(drop))
+            .is_ok()
+    };
+    ARCHITECTURES.iter().filter(|(_, scmp)| is_taken(*scmp)).map(|(spec, _)| spec.to_string()).collect()
 }
 
 /// The flags that take effect on the running kernel.

@@ -7,6 +7,7 @@ mod bad_config;
 mod bounded;
 mod budget;
 mod cgroups;
+mod command_line;
 mod confinement;
 mod default_config;
 mod devices;
@@ -19,6 +20,7 @@ mod hooks;
 mod id_mapped;
 mod keyrings;
 mod lifecycle;
+mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -39,11 +41,14 @@ mod update;
 
 use std::process::ExitCode;
 
+use husk_conformance::suite;
+
 fn main() -> ExitCode {
     let topics = [
         lifecycle::cases,
         default_config::cases,
         errors::cases,
+        command_line::cases,
         process::cases,
         exec::cases,
         execution::cases,
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         confinement::cases,
         devices::cases,
         cgroups::cases,
+        limits::cases,
         sub_cgroups::cases,
         systemd::cases,
         freezer::cases,
@@ -76,5 +82,7 @@ fn main() -> ExitCode {
         bad_config::cases,
         budget::cases,
     ];
-    husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
+    let mut all: Vec<suite::Case> = topics.iter().flat_map(|cases| cases()).collect();
+    all.push(suite::every_row_has_a_test(&all));
+    suite::main(all)
 }

@@ -21,6 +21,7 @@
 
 pub mod agent;
 mod command;
+mod compatibility;
 mod config;
 mod container;
 pub mod descriptors;

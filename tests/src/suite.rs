@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::{Lab, Outcome, Runtime, Stop};
+use crate::{Lab, Outcome, Runtime, Stop, compatibility};
 
 type Test = Box<dyn Fn(&Lab) -> Outcome + Send + Sync>;
 
@@ -82,7 +82,8 @@ struct Row {
     note: String,
 }
 
-/// What the command line asked for: `[FILTER…] [--exact] [--list] [--jobs N] [--table FILE]`.
+/// What the command line asked for: `[FILTER…] [--exact] [--list] [--jobs N] [--table FILE]`, or `--compatibility FILE…`
+/// for the page of docs/compatibility.md, from such tables.
 #[derive(Default)]
 struct Request {
     filters: Vec<String>,
@@ -90,6 +91,7 @@ struct Request {
     list: bool,
     jobs: Option<usize>,
     table: Option<String>,
+    compatibility: Vec<String>,
 }
 
 impl Request {
@@ -105,10 +107,11 @@ impl Request {
                     request.jobs = Some(value()?.parse().map_err(|_| format!("{arg} wants a number"))?);
                 }
                 "--table" => request.table = Some(value()?),
+                "--compatibility" => request.compatibility = args.by_ref().collect(),
                 "--nocapture" | "--no-capture" => {}
                 flag if flag.starts_with('-') => {
                     return Err(format!(
-                        "{flag}: unknown; there is [FILTER…] --exact --list --jobs N --table FILE"
+                        "{flag}: unknown; there is [FILTER…] --exact --list --jobs N --table FILE --compatibility FILE…"
                     ));
                 }
                 filter => request.filters.push(filter.to_owned()),
@@ -129,12 +132,22 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// A case that fails when a row of tests/rows.txt is proved by none of these.
+pub fn every_row_has_a_test(cases: &[Case]) -> Case {
+    let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
+    let check = move |_: &Lab| compatibility::check(&names).map_err(Stop::Failed);
+    Case::new("compatibility::every_row_has_a_test", check)
+}
+
 /// Runs the cases that the command line asks for and prints the table.
 pub fn main(cases: Vec<Case>) -> ExitCode {
     let request = match Request::parse() {
         Ok(request) => request,
         Err(message) => return refuse(&message),
     };
+    if !request.compatibility.is_empty() {
+        return write_page(&request.compatibility);
+    }
     let cases: Vec<Case> = cases.into_iter().filter(|case| request.wants(&case.name)).collect();
     if request.list {
         cases.iter().for_each(|case| say(&case.name));
@@ -162,6 +175,20 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
         return refuse(&format!("{file}: {error}"));
     }
     summary(&lab.runtime.label, &rows)
+}
+
+/// The page of docs/compatibility.md, on stdout.
+fn write_page(files: &[String]) -> ExitCode {
+    let read = |file: &String| std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"));
+    let page =
+        files.iter().map(read).collect::<Result<Vec<_>, _>>().and_then(|texts| compatibility::page(&texts));
+    match page {
+        Ok(page) => {
+            say(page.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(message) => refuse(&message),
+    }
 }
 
 /// The tests mostly wait for the kernel, so twice as many as there are processors.

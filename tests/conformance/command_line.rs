@@ -1,0 +1,258 @@
+//! The command line beside what the topics test: global options, spellings, and flags that engines pass.
+
+use std::fs;
+
+use husk_conformance::suite::Case;
+use husk_conformance::{Lab, Outcome, case, unable};
+use serde_json::{Value, json};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(root_of_the_machine_is_refused, lacks "runc 1.1": "looks for containers in it"),
+        case!(root_may_be_relative),
+        case!(debug_adds_to_the_log),
+        case!(options_with_one_dash),
+        case!(commas_separate_nothing),
+        case!(no_subreaper_changes_nothing),
+        case!(no_pivot),
+        case!(spec_is_never_overwritten),
+        case!(signals_of_any_case),
+        case!(variables_of_runcs_own_change_nothing, lacks "runc 1.1": "a variable of its own breaks it"),
+        case!(labels_of_an_exec_where_there_are_none),
+        case!(update_flags_for_the_processor, lacks "runc 1.1": "knows no --cpu-burst"),
+        case!(update_flags_for_memory),
+        case!(limits_that_kernels_no_longer_have, lacks "runc": "takes the flag and does nothing"),
+        case!(rdt_flags_without_rdt),
+        case!(checkpoint_is_refused, lacks "runc": "can do it, with criu"),
+        case!(features_name_every_namespace, lacks "runc 1.1": "has no time namespaces"),
+        case!(features_name_memory_policies, lacks "runc 1.1": "does not know them"),
+        case!(features_name_the_seccomp_of_the_machine, lacks "runc": "names architectures of another byte order"),
+    ]
+}
+
+fn root_of_the_machine_is_refused(lab: &Lab) -> Outcome {
+    let container = lab.container()?;
+    // The last --root counts.
+    let finished = container.runtime(["--root", "/", "list"])?.output()?.exits(1);
+    finished.says(&["Option --root argument should not be set to /"]);
+    Ok(())
+}
+
+fn root_may_be_relative(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.write_config()?;
+    let run =
+        container.runtime(["--root", "here", "run", "--detach", "--bundle", "bundle", &container.id])?;
+    run.current_dir(&container.directory).output()?.ok();
+    container.state_root = container.directory.join("here");
+    assert_eq!(container.status()?, "running");
+    assert_eq!(container.state()?["bundle"], json!(container.bundle));
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+fn debug_adds_to_the_log(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/true"]);
+    container.write_config()?;
+    let log = container.directory.join("log").to_string_lossy().into_owned();
+    let bundle = container.bundle.to_string_lossy().into_owned();
+    let words = ["--debug", "--log", &log, "--log-format", "json", "run", "--bundle", &bundle, &container.id];
+    container.runtime(words)?.output()?.ok();
+    let lines = fs::read_to_string(&log)?;
+    assert!(lines.lines().count() > 0, "it says something");
+    for line in lines.lines() {
+        let record: Value = serde_json::from_str(line)?;
+        assert_eq!(record["level"], "debug", "{line}");
+        assert!(record["msg"].is_string() && record["time"].is_string(), "{line}");
+    }
+    Ok(())
+}
+
+fn options_with_one_dash(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.write_config()?;
+    let bundle = container.bundle.to_string_lossy().into_owned();
+    container.runtime(["run", "-detach", "-bundle", &bundle, "-no-subreaper", &container.id])?.output()?.ok();
+    container.runtime(["delete", "-force", &container.id])?.output()?.ok();
+    container.nothing_left()
+}
+
+fn commas_separate_nothing(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    let flags = ["--env", "A=1,2,B=3", "--env", "C=x y"];
+    container.exec(&flags, &["/bin/sh", "-c", "echo $A-$B-$C"])?.ok().prints("1,2,B=3--x y");
+    Ok(())
+}
+
+fn no_subreaper_changes_nothing(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.sh("exit 3");
+    container.run_with(&["--no-subreaper"])?.output()?.exits(3);
+    container.nothing_left()
+}
+
+fn no_pivot(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    fs::write(container.rootfs().join("mark"), "the container's root\n")?;
+    container.config.args(&["/bin/cat", "/mark"]);
+    container.run_with(&["--no-pivot"])?.output()?.ok().prints("the container's root");
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.run_with(&["--no-pivot", "--detach"])?.output()?.ok();
+    container.exec(&[], &["/bin/cat", "/../../mark"])?.ok().prints("the container's root");
+    Ok(())
+}
+
+fn spec_is_never_overwritten(lab: &Lab) -> Outcome {
+    let container = lab.container()?;
+    let file = container.bundle.join("config.json");
+    fs::write(&file, "mine")?;
+    let spec = container.runtime(["spec", "--bundle"])?.arg(&container.bundle);
+    spec.output()?.exits(1).says(&["File config.json exists. Remove it first"]);
+    assert_eq!(fs::read_to_string(file)?, "mine");
+    Ok(())
+}
+
+fn signals_of_any_case(lab: &Lab) -> Outcome {
+    for signal in ["hup", "SIGHUP", "Hup", "sighup", "1"] {
+        let mut container = lab.container()?;
+        container.config.sh("trap 'echo hung up; exit 0' HUP; echo ready; while :; do sleep 0.01; done");
+        let run = container.run_with(&[])?.spawn()?;
+        husk_conformance::eventually("the container is ready", || Ok(run.stdout()?.contains("ready")))?;
+        container.kill(signal)?.ok();
+        assert!(run.wait()?.ok().stdout.contains("hung up"), "{signal}");
+    }
+    Ok(())
+}
+
+fn variables_of_runcs_own_change_nothing(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.sh("env | grep -c LIBCONTAINER");
+    let run = container.run_with(&[])?.env("_LIBCONTAINER_INITPIPE", "x").env("_LIBCONTAINER_LOGPIPE", "9");
+    run.output()?.exits(1).prints("0");
+    Ok(())
+}
+
+fn labels_of_an_exec_where_there_are_none(lab: &Lab) -> Outcome {
+    if fs::metadata("/sys/fs/selinux/enforce").is_ok() {
+        return unable("this machine has SELinux");
+    }
+    let mut container = lab.container()?;
+    container.up()?;
+    let label = ["--process-label", "system_u:system_r:nowhere_t:s0"];
+    container.exec(&label, &["/bin/true"])?.exits(255).says(&["selinux"]);
+    if fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|enabled| enabled.starts_with(b"Y")) {
+        return Ok(());
+    }
+    container.exec(&["--apparmor", "no-such-profile"], &["/bin/true"])?.exits(255).says(&["apparmor"]);
+    Ok(())
+}
+
+fn update_flags_for_the_processor(lab: &Lab) -> Outcome {
+    let cpu = json!({"quota": 20_000, "period": 100_000});
+    let container = crate::cgroups::up_with(lab, "cpu", cpu)?;
+    let burst = crate::cgroups::file(&container, "cpu", "cpu.cfs_burst_us", "cpu.max.burst")?;
+    container.runtime(["update", "--cpu-burst", "7000", &container.id])?.output()?.ok();
+    assert_eq!(fs::read_to_string(burst)?.trim(), "7000");
+    let idle = crate::cgroups::file(&container, "cpu", "cpu.idle", "cpu.idle")?;
+    container.runtime(["update", "--cpu-idle", "1", &container.id])?.output()?.ok();
+    assert_eq!(fs::read_to_string(idle)?.trim(), "1");
+    Ok(())
+}
+
+/// With units as Docker writes them.
+fn update_flags_for_memory(lab: &Lab) -> Outcome {
+    let container = crate::cgroups::up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    let args = ["update", "--memory", "48m", "--memory-reservation", "24M", &container.id];
+    container.runtime(args)?.output()?.ok();
+    let read = |v1: &str, v2: &str| crate::cgroups::read(&container, "memory", v1, v2);
+    assert_eq!(read("memory.limit_in_bytes", "memory.max")?, (48 << 20).to_string());
+    assert_eq!(read("memory.soft_limit_in_bytes", "memory.low")?, (24 << 20).to_string());
+    Ok(())
+}
+
+fn limits_that_kernels_no_longer_have(lab: &Lab) -> Outcome {
+    let container = crate::cgroups::up_with(lab, "memory", json!({"limit": 64 << 20}))?;
+    let finished = container.runtime(["update", "--kernel-memory", "32m", &container.id])?.output()?;
+    finished.exits(1).says(&["/memory/kernel", "no kernel memory limit"]);
+    Ok(())
+}
+
+fn rdt_flags_without_rdt(lab: &Lab) -> Outcome {
+    if fs::metadata("/sys/fs/resctrl/schemata").is_ok() {
+        return unable("this machine has resctrl");
+    }
+    let mut container = lab.container()?;
+    container.up()?;
+    for flag in ["--l3-cache-schema=L3:0=f", "--mem-bw-schema=MB:0=50"] {
+        container.runtime(["update", flag, &container.id])?.output()?.exits(1).says(&["schema"]);
+    }
+    Ok(())
+}
+
+fn checkpoint_is_refused(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    for command in ["checkpoint", "restore"] {
+        container.runtime([command, &container.id])?.output()?.exits(1).says(&[command, "not supported"]);
+    }
+    assert_eq!(container.status()?, "running");
+    Ok(())
+}
+
+fn features(lab: &Lab) -> Result<Value, husk_conformance::Stop> {
+    let container = lab.container()?;
+    Ok(serde_json::from_str(&container.runtime(["features"])?.output()?.ok().stdout)?)
+}
+
+fn features_name_every_namespace(lab: &Lab) -> Outcome {
+    let features = features(lab)?;
+    let listed = features["linux"]["namespaces"].as_array().cloned().unwrap_or_default();
+    for kind in ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"] {
+        assert!(listed.contains(&json!(kind)), "{kind}: {listed:?}");
+    }
+    assert_eq!(listed.len(), 8, "the specification has no others");
+    Ok(())
+}
+
+fn features_name_memory_policies(lab: &Lab) -> Outcome {
+    let features = features(lab)?;
+    let count = |pointer: &str| features.pointer(pointer).and_then(Value::as_array).map(Vec::len);
+    assert_eq!(count("/linux/memoryPolicy/modes"), Some(7), "{features}");
+    assert_eq!(count("/linux/memoryPolicy/flags"), Some(3), "{features}");
+    assert_eq!(features["linux"]["netDevices"]["enabled"], true);
+    Ok(())
+}
+
+/// Each flag that is said to be supported is taken, and each known one is a flag of the specification.
+fn features_name_the_seccomp_of_the_machine(lab: &Lab) -> Outcome {
+    let features = features(lab)?;
+    let seccomp = &features["linux"]["seccomp"];
+    assert_eq!(seccomp["enabled"], true);
+    let list = |key: &str| seccomp[key].as_array().cloned().unwrap_or_default();
+    for action in list("actions").iter().filter(|action| *action != "SCMP_ACT_NOTIFY") {
+        let mut container = lab.container()?;
+        let rule = json!([{"names": ["acct"], "action": action}]);
+        container.config.put("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rule}));
+        // A rule that does what the default does is an error to some.
+        if action != "SCMP_ACT_ALLOW" {
+            container.run_sh("true")?.ok();
+        }
+    }
+    for flag in list("supportedFlags") {
+        let mut container = lab.container()?;
+        container.config.put("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag]}));
+        container.run_sh("true")?.ok();
+    }
+    for arch in list("archs") {
+        let mut container = lab.container()?;
+        container
+            .config
+            .put("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]}));
+        container.run_sh("true")?.ok();
+    }
+    Ok(())
+}
