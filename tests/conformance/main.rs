@@ -21,6 +21,7 @@ mod id_mapped;
 mod keyrings;
 mod lifecycle;
 mod limits;
+mod matching;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -46,6 +47,7 @@ use husk_conformance::suite;
 fn main() -> ExitCode {
     let topics = [
         lifecycle::cases,
+        matching::cases,
         default_config::cases,
         errors::cases,
         command_line::cases,

@@ -73,13 +73,17 @@ pub(crate) struct Run {
 /// Send a signal to a container's first process
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "husk kill [--all] CONTAINER [SIGNAL]",
-    after_help = "SIGNAL is a number or a name, KILL or SIGKILL, in any case; TERM by default.\n\nExample:\n  husk kill web HUP"
+    override_usage = "husk kill [--all] [--regex] CONTAINER [SIGNAL]",
+    after_help = "SIGNAL is a number or a name, KILL or SIGKILL, in any case; TERM by default.\n\n\
+                  Examples:\n  husk kill web HUP\n  husk kill --regex '^test-' KILL"
 )]
 pub(crate) struct Kill {
     /// Signal every process of the container; a stopped container is no failure then
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// CONTAINER is a regular expression: signal all containers in whose id it is found
+    #[arg(short, long)]
+    pub(crate) regex: bool,
     /// The container's id, and a signal
     #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1..=2, trailing_var_arg = true)]
     pub(crate) id_and_signal: Vec<String>,
@@ -87,8 +91,11 @@ pub(crate) struct Kill {
 
 /// Remove a stopped container
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  husk delete --force web")]
+#[command(after_help = "Examples:\n  husk delete --force web\n  husk delete --force --regex '^test-'")]
 pub(crate) struct Delete {
+    /// CONTAINER is a regular expression: remove all containers in whose id it is found
+    #[arg(short, long)]
+    pub(crate) regex: bool,
     /// The container's id
     #[arg(value_name = "CONTAINER")]
     pub(crate) id: String,

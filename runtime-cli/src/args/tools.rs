@@ -51,7 +51,9 @@ pub(crate) struct Features {}
 
 /// Show all containers
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  husk list\n  husk list --format json")]
+#[command(
+    after_help = "Examples:\n  husk list\n  husk list --format json\n  husk list --quiet --regex '^test-'"
+)]
 pub(crate) struct List {
     /// table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
@@ -59,6 +61,9 @@ pub(crate) struct List {
     /// Only the ids
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Only containers in whose id this regular expression is found
+    #[arg(short, long, value_name = "REGEX", allow_hyphen_values = true)]
+    pub(crate) regex: Option<String>,
 }
 
 /// The two forms of list and ps.

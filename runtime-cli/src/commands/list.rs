@@ -1,6 +1,6 @@
 //! list: all containers, as runc's table or as an array of state objects; `null` where there are none, as engines expect.
 
-use super::Context;
+use super::{Context, matching};
 use crate::args::{List, TableFormat};
 use crate::output;
 use crate::report::Failure;
@@ -47,7 +47,10 @@ impl Listed {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<u8, Failure> {
-    let containers = context.runtime.list()?;
+    let containers = match &args.regex {
+        Some(regex) => matching(context, regex)?,
+        None => context.runtime.list()?,
+    };
     if args.quiet {
         return output::write(|out| {
             containers.iter().try_for_each(|container| writeln!(out, "{}", container.id()))

@@ -7,6 +7,7 @@ mod exec;
 mod features;
 mod kill;
 mod list;
+mod matching;
 mod pages;
 mod plan;
 mod ps;
@@ -17,6 +18,7 @@ mod state;
 mod update;
 mod version;
 
+pub(crate) use matching::{for_each_matching, matching};
 pub(crate) use run::stay;
 pub(crate) use spec::indented;
 

@@ -39,10 +39,12 @@ pub(crate) fn kill(container: &Container, signal: i32) -> Result<()> {
 
 pub(crate) fn kill_all(container: &Container, signal: i32) -> Result<()> {
     let cgroup = Cgroup::open(&container.record()?.cgroup)?;
-    // Where the others end with the init it is enough to kill that.
-    if signal == libc::SIGKILL && !cgroup.exists() {
+    if cgroup.exists() {
+        return cgroup.kill(signal);
+    }
+    // Where the others end with the init it is enough to kill that; and who is gone gets no signal.
+    if signal == libc::SIGKILL || find_init(&container.record()?)?.is_none() {
         return kill(container, signal);
     }
-    cgroup.required_to("signal all its processes")?;
-    cgroup.kill(signal)
+    cgroup.required_to("signal all its processes")
 }
