@@ -91,6 +91,12 @@ test-engines: ## run husk under containerd, CRI, Docker and Podman, in throwaway
 	@scripts/build-cri
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 
+.PHONY: test-vm
+test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alone, made once; SHORT=yes runs those about cgroups (as root)
+	@scripts/setup engines
+	@scripts/build
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/run $(if $(SHORT),--short)
+
 .PHONY: bench
 bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs/performance.md (as root, some minutes)
 	@scripts/setup engines

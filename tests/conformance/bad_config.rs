@@ -59,6 +59,14 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn refused(lab: &Lab, row: &Row) -> Outcome {
+    // Without the controller that is what is wrong, whatever the value.
+    if row
+        .pointers
+        .iter()
+        .any(|pointer| matches!(*pointer, "/linux/resources/cpu/cpus" | "/linux/resources/cpu/mems"))
+    {
+        crate::cgroups::needs_controller("cpuset")?;
+    }
     let mut container = lab.container()?;
     let create = match row.change {
         Change::Edit(edit) => {

@@ -73,6 +73,14 @@ fn scheduler_of_an_exec_is_its_own(lab: &Lab) -> Outcome {
 
 fn real_time_scheduler(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
+    // Kernels with RT_GROUP_SCHED and cgroup v2 give such time to nobody outside of the root cgroup.
+    let here = fs::read_to_string("/proc/self/cgroup")?;
+    let unified = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    let can =
+        || Command::new("chrt").args(["--rr", "3", "true"]).status().is_ok_and(|status| status.success());
+    if unified && here.trim() != "0::/" && !can() {
+        return unable("this kernel has no real-time policy for processes in a cgroup");
+    }
     if fs::metadata("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").is_ok() {
         // A new group of v1 has no time for such processes unless it is given some.
         let time = json!({"realtimeRuntime": 10_000, "realtimePeriod": 1_000_000});
@@ -110,6 +118,10 @@ fn io_priority_is_the_configs(lab: &Lab) -> Outcome {
 
 fn domain_is_the_configs(lab: &Lab) -> Outcome {
     let native = String::from_utf8(Command::new("uname").arg("-m").output()?.stdout)?;
+    let other = Command::new("setarch").args(["linux32", "uname", "-m"]).output()?.stdout;
+    if other == native.as_bytes() {
+        return unable("this kernel runs no programs of 32 bits and names no other machine for them");
+    }
     for (domain, is_native) in [("LINUX", true), ("LINUX32", false)] {
         let mut container = lab.container()?;
         container.config.put("/linux/personality", json!({"domain": domain}));
@@ -230,6 +242,9 @@ fn memory_is_where_the_config_says(lab: &Lab) -> Outcome {
 }
 
 fn memory_where_there_is_none(lab: &Lab) -> Outcome {
+    if fs::metadata("/proc/self/numa_maps").is_err() {
+        return unable("this kernel is built without NUMA");
+    }
     let mut container = lab.container()?;
     container.config.put("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "1023"}));
     container.run()?.exits(1).says(&[

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod annotations;
+mod apparmor;
 mod bad_config;
 mod bounded;
 mod budget;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         mount_options::cases,
         id_mapped::cases,
         confinement::cases,
+        apparmor::cases,
         devices::cases,
         cgroups::cases,
         limits::cases,

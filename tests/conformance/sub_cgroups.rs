@@ -46,10 +46,11 @@ fn cgroups_of_exec(container: &Container<'_>, flags: &[&str]) -> Result<Vec<Stri
 
 fn one_path_is_for_every_hierarchy(lab: &Lab) -> Outcome {
     let container = with_sub_cgroups(lab)?;
+    let unit = if lab.systemd { ".scope" } else { "" };
     for path in ["sub/cgroup", "/sub/cgroup", "sub/other/../cgroup"] {
         let lines = cgroups_of_exec(&container, &["--cgroup", path])?;
         assert!(
-            lines.iter().all(|line| line.ends_with(&format!("{}/sub/cgroup", container.id))),
+            lines.iter().all(|line| line.ends_with(&format!("{}{unit}/sub/cgroup", container.id))),
             "{lines:?}"
         );
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use husk_conformance::suite::Case;
+use husk_conformance::user::User;
 use husk_conformance::{Container, Lab, Outcome, Stop, case, eventually};
 use serde_json::json;
 
@@ -35,6 +36,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(used_unit_of_that_name_is_refused),
         case!(systemctl_stop_ends_it),
         case!(exec_pause_and_ps_work),
+        case!(users_have_their_own),
+        case!(users_come_from_a_login_session),
     ]
 }
 
@@ -422,4 +425,41 @@ fn exec_pause_and_ps_work(lab: &Lab) -> Outcome {
     container.verb("pause")?.ok();
     container.force_delete()?.ok();
     container.nothing_left()
+}
+
+/// A user's container, by the user's systemd, started from this cgroup of the user's.
+fn by_the_users_own(lab: &Lab, from: &str) -> Outcome {
+    let mut container = lab.container_of(&User::of_systemd(lab, from)?)?;
+    container.by_systemd()?;
+    container.config.put("/linux/resources", json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 44}}));
+    container.up()?;
+    let cgroup = cgroup_of(&container)?;
+    assert!(cgroup.starts_with("/user.slice/user-4242.slice/user@4242.service/user.slice/"), "{cgroup}");
+    assert_eq!(read(&container, "memory", "", "memory.max")?, (64 << 20).to_string());
+    assert_eq!(read(&container, "pids", "", "pids.max")?, "44");
+    let inside = container.exec_sh("cat /proc/self/cgroup")?.ok();
+    inside.prints(&format!("0::{cgroup}"));
+    container
+        .runtime(["update", "--memory", "40000000", "--pids-limit", "33", &container.id])?
+        .output()?
+        .ok();
+    assert_eq!(read(&container, "pids", "", "pids.max")?, "33");
+    container.verb("pause")?.ok();
+    assert_eq!(container.status()?, "paused");
+    container.verb("resume")?.ok();
+    container.force_delete()?.ok();
+    container.nothing_left()?;
+    // One whose creation fails leaves none, either.
+    container.config.args(&["/no/such/program"]);
+    assert_ne!(container.run()?.code(), 0);
+    container.nothing_left()
+}
+
+fn users_have_their_own(lab: &Lab) -> Outcome {
+    by_the_users_own(lab, "user@4242.service/app.slice")
+}
+
+/// The kernel lets nobody carry a process out of a session into what is delegated; systemd does it.
+fn users_come_from_a_login_session(lab: &Lab) -> Outcome {
+    by_the_users_own(lab, "session-42.scope")
 }

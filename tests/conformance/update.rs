@@ -115,7 +115,8 @@ fn cpu(lab: &Lab) -> Outcome {
     update(&container, &["--cpu-quota=-1"])?.ok();
     assert_eq!(quota(&container)?, "-1");
     let period = read(&container, "cpu", "cpu.cfs_period_us", "cpu.max")?;
-    assert!(period.ends_with("200000"), "the period stays: {period}");
+    // systemd writes no period where there is no quota.
+    assert!(period.ends_with("200000") || lab.systemd, "the period stays: {period}");
     Ok(())
 }
 

@@ -49,6 +49,8 @@ impl<'lab> Container<'lab> {
     /// From now on every command is this user's, who executes this copy of the runtime.
     pub(crate) fn belongs_to(&mut self, user: &User, runtime: PathBuf) {
         self.user = Some((user.clone(), runtime));
+        // Few users have a systemd of their own.
+        self.by_itself();
     }
 
     /// Another id on the same bundle and the same `--root`.
@@ -56,6 +58,11 @@ impl<'lab> Container<'lab> {
         let mut other = self.lab.container()?;
         other.state_root.clone_from(&self.state_root);
         Ok(other)
+    }
+
+    /// Lets the runtime make its cgroup, whatever this run is about.
+    pub fn by_itself(&mut self) {
+        self.globals.clear();
     }
 
     /// Lets systemd make its cgroup. Skips the test where no systemd runs, or not on cgroup v2 alone.

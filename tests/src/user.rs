@@ -74,6 +74,20 @@ impl User {
         self
     }
 
+    /// Who has a systemd of their own, as after a login: it makes the cgroups. The commands start in a cgroup of this
+    /// directory below the user's slice: `user@4242.service/…` belongs to the user, `NAME.scope` is like a session.
+    pub fn of_systemd(lab: &Lab, from: &str) -> Result<User, Stop> {
+        if !Path::new("/run/user/4242/systemd/private").exists() {
+            return unable("nobody here has a systemd of their own");
+        }
+        let slice = Path::new("/sys/fs/cgroup/user.slice/user-4242.slice");
+        let start = slice.join(from).join(lab.unique("user"));
+        let mut user = User::new()?;
+        user.prelude = format!("mkdir -p {0} && echo $$ >{0}/cgroup.procs && ", start.display());
+        user.start = "env XDG_RUNTIME_DIR=/run/user/4242 ";
+        Ok(user)
+    }
+
     /// Who starts in cgroups of their own.
     pub fn in_cgroups(mut self, given: &Delegated) -> User {
         for directory in &given.starts {

@@ -156,7 +156,12 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// To be called when the container's process was born in it.
+    /// The unit that it is made by, if it is.
+    pub(crate) fn unit(&self) -> Option<&UnitRecord> {
+        self.unit.as_ref().map(|unit| &unit.record)
+    }
+
+    /// To be called when the container's process is in it.
     pub(crate) fn settle(&mut self) {
         if let Some(unit) = &mut self.unit {
             unit.settle();

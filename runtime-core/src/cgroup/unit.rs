@@ -35,6 +35,12 @@ impl UnitRecord {
         Systemd::connect(&self.manager)?.stop(&self.name)
     }
 
+    /// Has systemd move a process into it, which a user may not do who comes from outside of what is delegated, as from
+    /// a login session (cgroups(7), "Delegation containment").
+    pub(crate) fn attach(&self, pid: i32) -> Result<()> {
+        Systemd::connect(&self.manager)?.attach(&self.name, pid).map_err(|error| error.at(Step::EnterCgroup))
+    }
+
     /// Tells systemd of new limits: all of them or none.
     pub(crate) fn set_properties(&self, properties: &[UnitProperty]) -> Result<()> {
         if properties.is_empty() {
@@ -47,7 +53,7 @@ impl UnitRecord {
 /// A unit that was started. Dropping it stops it again, unless it was kept.
 #[derive(Debug)]
 pub(super) struct Unit {
-    record: UnitRecord,
+    pub(super) record: UnitRecord,
     placeholder: Option<Placeholder>,
     stop_on_drop: bool,
 }

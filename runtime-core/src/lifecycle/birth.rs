@@ -19,6 +19,7 @@ use crate::start_gate::StartGate;
 use crate::state::StateDirectory;
 use crate::stdio::{PreparedConsole, PreparedStdio};
 use crate::sys::{self, Failed};
+use nix::errno::Errno;
 use nix::sys::statfs::PROC_SUPER_MAGIC;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +29,8 @@ pub(super) struct Birth<'a> {
     pub(super) newborn: Newborn,
     /// The newborn is a joiner, whose child is the container's process.
     pub(super) is_joiner: bool,
+    /// It could not be born in its cgroup, and systemd has to move it there.
+    pub(super) moved_in: bool,
     pub(super) console: Option<PreparedConsole>,
     pub(super) pidfd_sockets: Vec<PidfdSocket>,
     pub(super) agent: Option<Agent<'a>>,
@@ -105,28 +108,33 @@ pub(super) fn give_birth<'a>(
     recorder.runtime_at(Step::Clone)?;
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
     let new = clone_flags(&plan.namespaces);
-    let born = if two_stages {
-        let targets: Vec<(BorrowedFd<'_>, i32)> =
-            joins.iter().map(|(kind, fd)| (fd.as_fd(), kind.clone_flag())).collect();
-        let joiner = Joiner {
-            recorder,
-            channel: their_channel.as_fd(),
-            cgroup_procs: &birthplace.procs,
-            affinity: None,
-            targets: &targets,
-            limits: &plan.process.rlimits,
-            new,
-            second_clone: true,
-            needed_fds: &needed_fds,
-        };
-        sys::clone3(0, into, || joiner::run(&joiner, || init::run(&mut init)))
-    } else {
-        sys::clone3(new, into, || init::run(&mut init))
+    let targets: Vec<(BorrowedFd<'_>, i32)> =
+        joins.iter().map(|(kind, fd)| (fd.as_fd(), kind.clone_flag())).collect();
+    let joiner = Joiner {
+        recorder,
+        channel: their_channel.as_fd(),
+        cgroup_procs: &birthplace.procs,
+        affinity: None,
+        targets: &targets,
+        limits: &plan.process.rlimits,
+        new,
+        second_clone: true,
+        needed_fds: &needed_fds,
     };
+    let mut clone = |into| match two_stages {
+        true => sys::clone3(0, into, || joiner::run(&joiner, || init::run(&mut init))),
+        false => sys::clone3(new, into, || init::run(&mut init)),
+    };
+    let mut born = clone(into);
+    let moved_in = matches!(born, Err(Failed { errno: Errno::EACCES, .. })) && cgroup.unit().is_some();
+    if moved_in {
+        born = clone(None);
+    }
     let born = born.map_err(|failed| clone_error(failed, &plan.namespaces))?;
     let newborn = Newborn::new(born, channel);
     Ok(Birth {
         newborn,
+        moved_in,
         is_joiner: two_stages,
         console,
         pidfd_sockets,
@@ -161,7 +169,6 @@ fn clone_flags(namespaces: &NamespacePlan) -> u64 {
 pub(super) const INTO_CGROUP: &str = "without root a process gets into a cgroup only from below the one that was delegated: start the caller there";
 
 fn clone_error(failed: Failed, namespaces: &NamespacePlan) -> Error {
-    use nix::errno::Errno;
     let kinds: Vec<&str> = namespaces.new.iter().map(|kind| kind.spec_name()).collect();
     let error = Error::os(
         format!("cannot make the container's process with new namespaces {}", kinds.join(", ")),

@@ -97,12 +97,14 @@ fn assemble(
     cgroup.apply(&plan.cgroup)?;
 
     // After the cgroup, whose directories may be among the bind sources.
-    let Birth { newborn, is_joiner, console, pidfd_sockets, agent, hooks, id_maps } =
+    let Birth { newborn, is_joiner, moved_in, console, pidfd_sockets, agent, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
-    cgroup.settle();
+    if !moved_in {
+        cgroup.settle();
+    }
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
-    Guide { request, recorder, cgroup, hooks, id_maps, agent }.run(process, is_joiner, owed)?;
+    Guide { request, recorder, cgroup, moved_in, hooks, id_maps, agent }.run(process, is_joiner, owed)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,

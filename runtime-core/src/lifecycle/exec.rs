@@ -6,7 +6,7 @@ use super::explain::{Subject, explain, unheard};
 use super::hooks;
 use super::prepare::{check_preserved, write_oom_score, write_pid_file};
 use super::request::internal;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, UnitRecord};
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
@@ -58,12 +58,13 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     recorder.runtime_at(Step::SeccompAgent)?;
     let agent = Agent::connect(&plan)?;
     let state = hooks::state_json(&record.id, status, init.pid, &record.bundle, &record.annotations);
-    let (newborn, joins, console) = give_birth(&init, &record, &plan, options, &recorder)?;
+    let (newborn, joins, console, moved_in) = give_birth(&init, &record, &plan, options, &recorder)?;
     let subject = Subject { plan: None, process: &plan };
     let patience = Patience::new(&recorder, limit);
     let mut guide = Guide { newborn, subject, recorder: &recorder, patience, agent, state };
     let made = guide
         .follow(joins)
+        .and_then(|()| moved_in.map_or(Ok(()), |unit| unit.attach(guide.newborn.pid)))
         .and_then(|()| match pidfd_socket {
             Some(socket) => socket.send(guide.newborn.pidfd.as_fd(), Whose::Executed),
             None => Ok(()),
@@ -92,14 +93,15 @@ fn explain_hidden(error: Error) -> Error {
     }
 }
 
-/// Lays everything out and clones. Tells whether what was born is a joiner, whose child is the process.
-fn give_birth(
+/// Lays everything out and clones. Tells whether what was born is a joiner, whose child is the process, and the unit that
+/// systemd has to move it into where it could not be born there.
+fn give_birth<'a>(
     init: &Alive,
-    record: &Record,
+    record: &'a Record,
     plan: &ProcessPlan,
     options: &ExecOptions,
     recorder: &Recorder,
-) -> Result<(Newborn, bool, Option<PreparedConsole>)> {
+) -> Result<(Newborn, bool, Option<PreparedConsole>, Option<&'a UnitRecord>)> {
     let (cgroup, birthplace) = if options.sub_cgroups.is_empty() {
         let cgroup = Cgroup::open(&record.cgroup)?;
         let birthplace = cgroup.birthplace_for_exec(nix::unistd::Pid::from_raw(init.pid))?;
@@ -156,17 +158,21 @@ fn give_birth(
     };
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
     recorder.runtime_at(Step::Clone)?;
-    let born =
-        sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed))).map_err(|failed| {
-            match cgroup.busy() {
-                Some(busy) if failed.errno == Errno::EBUSY => busy,
-                _ if failed.errno == Errno::EACCES => {
-                    internal("cannot make a process")(failed).at(Step::Clone).with_hint(INTO_CGROUP)
-                }
-                _ => internal("cannot make a process")(failed).at(Step::Clone),
-            }
-        })?;
-    Ok((Newborn::new(born, channel), second_clone, console))
+    let mut clone = |into| sys::clone3(0, into, || joiner::run(&joiner, || executed::run(&mut executed)));
+    let mut born = clone(into);
+    let moved_in =
+        record.unit.as_ref().filter(|_| born.as_ref().is_err_and(|failed| failed.errno == Errno::EACCES));
+    if moved_in.is_some() {
+        born = clone(None);
+    }
+    let born = born.map_err(|failed| match cgroup.busy() {
+        Some(busy) if failed.errno == Errno::EBUSY => busy,
+        _ if failed.errno == Errno::EACCES => {
+            internal("cannot make a process")(failed).at(Step::Clone).with_hint(INTO_CGROUP)
+        }
+        _ => internal("cannot make a process")(failed).at(Step::Clone),
+    })?;
+    Ok((Newborn::new(born, channel), second_clone, console, moved_in))
 }
 
 /// Who sees a new process through until it executes its program.

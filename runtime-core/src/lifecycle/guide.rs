@@ -40,7 +40,8 @@ pub(super) fn is_waited_for(plan: &Plan) -> bool {
 pub(super) struct Guide<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) recorder: &'a Recorder,
-    pub(super) cgroup: &'a Cgroup,
+    pub(super) cgroup: &'a mut Cgroup,
+    pub(super) moved_in: bool,
     pub(super) hooks: ContainerHooks<'a>,
     pub(super) id_maps: IdMaps,
     /// Who is to get the filter's listener.
@@ -89,6 +90,10 @@ impl Guide<'_> {
     /// Ids, limits, the out-of-memory score and network devices are the host's to give.
     fn do_what_it_may_not(&mut self, process: &Newborn, crossing: &mut Option<Crossing>) -> Result<()> {
         let (plan, recorder) = (self.request.plan, self.recorder);
+        if let (true, Some(unit)) = (self.moved_in, self.cgroup.unit()) {
+            unit.attach(process.pid)?;
+            self.cgroup.settle();
+        }
         if plan.namespaces.is_new(NamespaceKind::User) {
             recorder.runtime_at(Step::WriteMaps)?;
             let helpers = &self.request.options.map_helpers;

@@ -103,7 +103,17 @@ impl Systemd {
         }
     }
 
-    /// `GetUnitByControlGroup`'s counterpart: the cgroup of a slice, below the root that systemd sees.
+    /// `AttachProcessesToUnit`: moves a process of the caller's into the unit's cgroup. A user's systemd asks the
+    /// machine's to, where it may not do that itself.
+    pub(crate) fn attach(&mut self, name: &str, pid: i32) -> Result<()> {
+        let body = message::of((name, "", vec![pid.unsigned_abs()]))?;
+        match self.connection.ask("AttachProcessesToUnit", body)? {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(refused.error(&format!("systemd would not take a process into unit {name}"))),
+        }
+    }
+
+    /// The cgroup of a slice, below the root that systemd sees.
     pub(crate) fn control_group(&mut self, name: &str) -> Result<String> {
         let path = match self.connection.ask("GetUnit", message::of(name)?)? {
             Ok(reply) => reply.object_path()?,
