@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(pids_are_unlimited),
         case!(limits_hold_before_the_program_runs),
         case!(occupied_cgroup_is_refused, lacks "runc 1.1": "shares the cgroup with a warning"),
+        case!(frozen_cgroup_is_refused),
         case!(descendants_are_inside),
     ]
 }
@@ -201,6 +202,26 @@ fn limits_hold_before_the_program_runs(lab: &Lab) -> Outcome {
     assert_eq!(read(&container, "pids", "pids.max", "pids.max")?, "55");
     assert_eq!(read(&container, "memory", "memory.limit_in_bytes", "memory.max")?, (48 << 20).to_string());
     container.delete()?.ok();
+    container.nothing_left()
+}
+
+/// Whoever enters it stands still, and with it the runtime.
+fn frozen_cgroup_is_refused(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let name = format!("husk-{}", container.id);
+    let top = Path::new("/sys/fs/cgroup");
+    let (hierarchy, file, value) = match top.join("cgroup.controllers").exists() {
+        true => (top.to_owned(), "cgroup.freeze", "1"),
+        false => (top.join("freezer"), "freezer.state", "FROZEN"),
+    };
+    let frozen = hierarchy.join(&name);
+    fs::create_dir(&frozen)?;
+    fs::write(frozen.join(file), value)?;
+    container.config.put("/linux/cgroupsPath", json!(format!("/{name}"))).args(&["/bin/true"]);
+    container.create()?.exits(1).says(&["cgroup unexpectedly frozen"]);
+    // It is somebody else's, and stays as it was.
+    assert_eq!(fs::read_to_string(frozen.join(file))?.trim(), value);
+    fs::remove_dir(&frozen)?;
     container.nothing_left()
 }
 

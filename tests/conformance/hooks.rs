@@ -16,10 +16,13 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(state_of_the_later_ones),
         case!(runtime_hooks_run_on_the_host),
         case!(create_container_hooks_run_before_the_pivot),
+        case!(create_container_hooks_may_change_a_read_only_root),
         case!(start_container_hooks_run_in_the_container),
+        case!(start_container_hooks_have_the_environment_of_the_process),
         case!(environment_is_the_hooks),
         case!(arguments_are_the_hooks),
         case!(failure_in_create_destroys_the_container),
+        case!(failure_in_create_runs_the_last_hooks),
         case!(failure_of_start_container_stops_it),
         case!(failure_of_poststart_stops_it),
         case!(failure_of_poststop_is_not_fatal),
@@ -185,6 +188,25 @@ fn create_container_hooks_run_before_the_pivot(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// That it is to be read-only is a matter of the program, not of those who prepare it.
+fn create_container_hooks_may_change_a_read_only_root(lab: &Lab) -> Outcome {
+    let (mut container, _) = with_log(lab)?;
+    container.config.put("/root/readonly", json!(true));
+    let script = format!("echo made > {}/etc/made", container.rootfs().display());
+    add(&mut container, "createContainer", sh(&script));
+    container.run_sh("cat /etc/made; touch /etc/more")?.exits(1).prints("made").says(&["read-only"]);
+    Ok(())
+}
+
+fn start_container_hooks_have_the_environment_of_the_process(lab: &Lab) -> Outcome {
+    let (mut container, log) = with_log(lab)?;
+    container.config.env("MARK=of-the-process");
+    add(&mut container, "startContainer", sh("echo $MARK >> /log"));
+    container.run_sh("true")?.ok();
+    assert_eq!(words(&log)?, ["of-the-process"]);
+    Ok(())
+}
+
 fn start_container_hooks_run_in_the_container(lab: &Lab) -> Outcome {
     let (mut container, log) = with_log(lab)?;
     add(
@@ -235,6 +257,18 @@ fn failure_in_create_destroys_the_container(lab: &Lab) -> Outcome {
         add(&mut container, "poststop", sh(&format!("echo poststop >> {log}")));
         container.create()?.exits(1).says(&["hook"]);
         assert!(!words(&log)?.contains(&"next".into()), "{kind}: the hooks after a failed one do not run");
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn failure_in_create_runs_the_last_hooks(lab: &Lab) -> Outcome {
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let (mut container, log) = with_log(lab)?;
+        add(&mut container, kind, sh("exit 3"));
+        add(&mut container, "poststop", sh(&format!("echo poststop >> {log}")));
+        container.create()?.exits(1).says(&["hook"]);
+        assert_eq!(words(&log)?, ["poststop"], "{kind}");
         container.nothing_left()?;
     }
     Ok(())

@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
             cgroups_of_the_caller_cannot_be_written,
             lacks "runc 1.1": "shows them, and leaves the tmpfs above them writable"
         ),
+        case!(namespaces_of_another_container, lacks "runc 1.1": "asks for mappings where it joins"),
         case!(needs_a_user_namespace),
         case!(further_groups_are_refused),
         case!(options_of_unmapped_ids_are_refused),
@@ -330,6 +331,23 @@ fn cgroups_of_the_caller_cannot_be_written(lab: &Lab) -> Outcome {
     let script = "for d in /sys/fs/cgroup/*; do touch $d/x 2>/dev/null && echo made in $d; done; true";
     container.run_sh(script)?.ok().prints("");
     container.nothing_left()
+}
+
+/// As the containers of a pod share them. In the user namespace of a user nobody may change groups.
+fn namespaces_of_another_container(lab: &Lab) -> Outcome {
+    let holder = up(lab)?;
+    let mut container = lab.container_of(&User::new()?)?;
+    let pid = holder.pid()?;
+    for (kind, link) in [("user", "user"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")] {
+        container.config.join(kind, &format!("/proc/{pid}/ns/{link}"));
+    }
+    container.config.remove("/hostname").remove("/linux/uidMappings").remove("/linux/gidMappings");
+    container.up()?;
+    container.exec_sh("id -u; ps -o args | grep -c 'sleep 100[0]'")?.ok().prints("0\n2");
+    container.force_delete()?.ok();
+    container.nothing_left()?;
+    assert_eq!(holder.status()?, "running");
+    Ok(())
 }
 
 fn needs_a_user_namespace(lab: &Lab) -> Outcome {

@@ -73,7 +73,18 @@ fn limit_bounding_set(keep: u64) -> Result<()> {
 }
 
 fn set_groups(user: &UserPlan) -> Result<()> {
-    if user.set_groups { sys::setgroups(&user.groups).map_err(unmapped) } else { Ok(()) }
+    change_groups(user, &user.groups).map_err(unmapped)
+}
+
+/// Sets the supplementary groups, as far as the user namespace lets anybody do that.
+pub(crate) fn change_groups(user: &UserPlan, groups: &[u32]) -> Result<()> {
+    if !user.set_groups {
+        return Ok(());
+    }
+    match sys::setgroups(groups) {
+        Err(Failed { errno: Errno::EPERM, .. }) if user.groups_may_stay => Ok(()),
+        result => result,
+    }
 }
 
 /// The kernel says EINVAL where an id has no mapping, which tells nobody anything.

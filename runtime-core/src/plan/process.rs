@@ -23,6 +23,9 @@ pub struct UserPlan {
     /// False where the user namespace forbids setgroups(2) (`/proc/PID/setgroups` says `deny`), and where the caller's
     /// groups are to be kept.
     pub set_groups: bool,
+    /// It may be forbidden all the same: the user namespace is joined, and only its maker knows. No group that is asked
+    /// for is left out then; those of the caller stay, as they do for everyone there.
+    pub groups_may_stay: bool,
     /// File mode creation mask, 0o022 unless given.
     pub umask: u32,
 }
@@ -301,7 +304,8 @@ fn plan_user(
         problems.add(&place.key("umask"), format!("{umask} is no mask: at most 511, which is 0777"));
     }
     let set_groups = allowed && !context.keep_groups;
-    UserPlan { uid: user.uid(), gid: user.gid(), groups, set_groups, umask }
+    let groups_may_stay = groups.is_empty() && namespaces.is_joined(NamespaceKind::User);
+    UserPlan { uid: user.uid(), gid: user.gid(), groups, set_groups, groups_may_stay, umask }
 }
 
 /// Who has no privilege may map their own group, and gives up setgroups(2) for it (user_namespaces(7)).

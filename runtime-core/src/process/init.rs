@@ -166,10 +166,7 @@ fn open_files(init: &mut Init<'_>) -> Result<OwnedFd> {
 fn become_root(plan: &Plan) -> Result<()> {
     sys::setresgid(0)?;
     sys::setresuid(0)?;
-    if plan.process.user.set_groups {
-        sys::setgroups(&[])?;
-    }
-    Ok(())
+    credentials::change_groups(&plan.process.user, &[])
 }
 
 /// Session, keyring, and the namespaces that only the process itself can make.
