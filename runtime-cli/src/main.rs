@@ -9,6 +9,7 @@ mod args;
 mod clock;
 mod commands;
 mod console;
+mod doctor;
 mod foreground;
 mod inherited;
 mod log;

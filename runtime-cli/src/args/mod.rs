@@ -25,7 +25,9 @@ pub(crate) use size::CPU_PERIOD_US;
 pub(crate) use spelling::spell_out;
 pub(crate) use sub_cgroup::parse_sub_cgroups;
 pub(crate) use throwaway::{Network, Try, Watcher};
-pub(crate) use tools::{Completion, Features, List, Man, PlanArgs, Shell, SpecArgs, State, TableFormat};
+pub(crate) use tools::{
+    Completion, Doctor, Features, List, Man, PlanArgs, Shell, SpecArgs, State, TableFormat,
+};
 pub(crate) use user::parse_user;
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
@@ -78,6 +80,7 @@ While it runs:
   list         Show all containers
 
 About husk:
+  doctor       Say whether this machine and its engines are set up for husk
   features     What this husk supports, as JSON, for engines
   completion   Print the completions of a shell
   help         Explain a command: husk help exec
@@ -154,6 +157,7 @@ commands! {
     "ps" Ps(Ps);
     "state" State(State);
     "list" List(List);
+    "doctor" Doctor(Doctor);
     "features" Features(Features);
     "completion" Completion(Completion);
     "man" Man(Man), hide;

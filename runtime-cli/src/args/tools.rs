@@ -1,4 +1,4 @@
-//! plan, spec, state, list, features, completion, man: commands that change no container.
+//! plan, spec, state, list, features, doctor, completion, man: commands that change no container.
 
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -71,6 +71,18 @@ pub(crate) struct List {
 pub(crate) enum TableFormat {
     Table,
     Json,
+}
+
+/// Say whether this machine and its engines are set up for husk
+///
+/// Engines are asked which runtime they would call; what is missing comes with the lines to add. Ends with 1 where something
+/// is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  husk doctor\n  husk doctor --json")]
+pub(crate) struct Doctor {
+    /// As JSON, an array with one object a finding
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Print the completions of a shell

@@ -25,7 +25,7 @@ pub(crate) use spec::indented;
 use crate::args::{CgroupManager, Cli, Command, Global, Rootless};
 use crate::log::Log;
 use crate::report::Failure;
-use crate::{parse, report, root, systemd, r#try};
+use crate::{doctor, parse, report, root, systemd, r#try};
 use husk_core::{Container, ContainerId, CreateOptions, Force, Runtime, SystemdManager};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -86,6 +86,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Events(args) => events::run(&context()?, &args),
         Command::Ps(args) => ps::run(&context()?, args),
         Command::List(args) => list::run(&context()?, &args),
+        Command::Doctor(args) => doctor::run(args.json),
         Command::Features(_) => features::run(&context()?),
         Command::Plan(args) => plan::run(&context()?, &args),
         Command::Try(args) => r#try::run(&context()?, args),

@@ -37,6 +37,20 @@ fn features_are_json_indented_by_four() {
 }
 
 #[test]
+fn the_doctor_says_the_same_to_people_and_to_programs() {
+    let scratch = Scratch::new();
+    let (told, listed) = (scratch.husk(&["doctor"]), scratch.husk(&["doctor", "--json"]));
+    let findings: Vec<Value> = serde_json::from_str(&listed.stdout).expect("findings are JSON");
+    assert!(findings.iter().any(|finding| finding["about"] == "machine" && finding["what"] == "kernel"));
+    for finding in &findings {
+        let seen = finding["seen"].as_str().expect("a finding says what was seen");
+        assert!(told.stdout.contains(seen), "{seen} / {}", told.stdout);
+    }
+    let missing = findings.iter().any(|finding| finding["verdict"] == "missing");
+    assert_eq!((told.code, listed.code), (i32::from(missing), i32::from(missing)));
+}
+
+#[test]
 fn a_failure_is_exactly_one_record_in_the_log_and_success_is_none() {
     let scratch = Scratch::new();
     let records = || std::fs::read_to_string(scratch.path().join("log")).unwrap_or_default();
@@ -131,7 +145,7 @@ fn man_pages_are_one_a_visible_command() {
         .map(|entry| entry.expect("it can be read").file_name().into_string().expect("names are text"))
         .collect();
     pages.sort();
-    assert_eq!(pages.len(), 19, "{pages:?}");
+    assert_eq!(pages.len(), 20, "{pages:?}");
     for (page, words) in
         [("husk.8", "OCI bundles"), ("husk-exec.8", "\\-\\-process"), ("husk-try.8", "copy\\-on\\-write")]
     {
