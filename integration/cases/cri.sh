@@ -14,6 +14,7 @@ cri() {
   expect 'a first pod' 0 '^[0-9a-f]{64}$' cri_pod first
   cri_pod_gone first
   before=$(cell_inventory)
+  expect_doctor containerd 'ok +kubernetes +handler (by-class, test|test, by-class)'
   cri_pods
   cri_exec
   cri_limits
@@ -137,6 +138,7 @@ cri_limits() {
   if cell sh -c '[ -d /sys/fs/cgroup/memory ] || grep -qw memory /sys/fs/cgroup/cgroup.controllers'; then
     expect 'a container that eats memory' 0 '' cri_container limits hungry --memory 16777216 -- sh -c 'dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1'
     expect_soon 10 'it is reported as killed for memory' 'OOMKilled' cri_ask status @hungry
+    expect_soon 10 'it has ended' '"state": 2' cri_ask status @hungry
     cri_container_gone hungry
   else
     skip 'a container that eats memory' 'no memory controller'

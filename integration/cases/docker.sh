@@ -11,6 +11,7 @@ docker() {
   last_passed || return 0
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm busybox echo Hello World
   before=$(cell_inventory)
+  expect_doctor docker 'ok +runtime +docker run --runtime test.*ok +default +test'
   docker_exit_codes
   docker_terminal
   docker_isolation

@@ -11,6 +11,7 @@ podman() {
     skip 'podman run --rm, on the bridge network' 'this kernel cannot translate addresses'
   fi
   before=$(cell_inventory)
+  expect_doctor podman 'ok +runtime'
   podman_one_shot
   podman_lifecycle
   buildah_build

@@ -84,3 +84,10 @@ expect_same() { # NAME INVENTORY [KEPT]
   done
   fail "$name" 'no difference' "$difference"
 }
+
+# What husk says of the engine's set-up; another runtime says nothing of it.
+expect_doctor() { # ENGINE REGEX
+  [[ $(basename "$RUNTIME") == husk ]] || return 0
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  expect "husk doctor on $1" 0 "$2" cell sh -c '"$RUNTIME" doctor | sed -n "/^$1\$/,/^\$/p"' doctor "$1"
+}
