@@ -89,6 +89,13 @@ test-engines: ## run husk under containerd, CRI, Docker and Podman, in throwaway
 	@scripts/setup engines
 	@scripts/build
 	@scripts/build-cri
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run short
+
+.PHONY: test-engines-all
+test-engines-all: ## the same at length: all of Docker, builds, a registry, Compose, crashes, Podman without root
+	@scripts/setup engines
+	@scripts/build
+	@scripts/build-cri
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 
 .PHONY: test-vm

@@ -1,5 +1,5 @@
 # docker_daemon.sh: the daemon's own life: killed and started again under running containers, with its users mapped
-# away, and without any privilege. Sourced by run.
+# away. Sourced by run.
 # shellcheck shell=bash disable=SC2016  # dollars belong to the shell in the cell
 
 docker_daemon() {
@@ -9,7 +9,6 @@ docker_daemon() {
   fi
   docker_live_restore
   docker_userns_remap
-  docker_rootless
 }
 
 docker_live_restore() {
@@ -56,8 +55,4 @@ docker_userns_remap() {
   expect 'a build' 0 '' cell sh -c 'mkdir -p /tmp/b && printf "%s\n" "FROM busybox" "RUN cat /proc/self/uid_map | grep 300000" >/tmp/b/Dockerfile && docker build -t b /tmp/b'
   expect 'rm' 0 '' cell docker rm -f box
   expect 'dockerd ends' 0 '' docker_down
-}
-
-docker_rootless() {
-  skip 'rootless' 'not written yet'
 }
