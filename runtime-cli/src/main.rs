@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// The commands that enter a container, and so have to be sealed against it first.
-const ENTERING: [&str; 4] = ["create", "run", "exec", "try"];
+const ENTERING: [&str; 5] = ["create", "run", "exec", "mounts", "try"];
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();

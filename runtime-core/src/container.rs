@@ -130,6 +130,15 @@ impl Container {
         Plan::new(&self.spec()?, &record.bundle, &self.id, self.shared.host(), &options)
     }
 
+    /// The same with other mounts than those that it was made with.
+    pub(crate) fn plan_with_mounts(&self, record: &Record, mounts: &[spec::Mount]) -> Result<Plan> {
+        let mut spec = self.spec()?;
+        spec.set_mounts(Some(mounts.to_vec()));
+        let mut options = CreateOptions::new();
+        options.seccomp_receiver.clone_from(&record.seccomp_receiver);
+        Plan::new(&spec, &record.bundle, &self.id, self.shared.host(), &options)
+    }
+
     pub(crate) fn plan_exec(
         &self,
         process: &spec::Process,

@@ -159,7 +159,7 @@ pub use cgroup::{
     BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage,
     PidsStats, Pressure, Stall, Stats, Throttling,
 };
-pub use config::{read_process, read_resources, read_spec};
+pub use config::{read_mounts, read_process, read_resources, read_spec};
 pub use container::{Container, Created, DeleteError, Deleted, Force};
 pub use default_spec::default_spec;
 pub use error::{Error, ErrorKind, Problem, Result};

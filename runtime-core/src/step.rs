@@ -87,6 +87,8 @@ steps! {
     AttachRootfs,
     /// Carry out one of `/mounts`.
     Mount,
+    /// Unmount one of those that are to go from a container that runs.
+    Unmount,
     /// Make one device node in `/dev`.
     Device,
     /// Make one of the links in `/dev`.

@@ -58,6 +58,7 @@ const OF_A_NEW_PROCESS: &[&str] = &[
     "process/holder.rs",
     "process/init.rs",
     "process/joiner.rs",
+    "process/live.rs",
     "start_gate.rs",
     "recorder.rs",
 ];

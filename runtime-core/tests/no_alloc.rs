@@ -87,11 +87,19 @@ fn process_of(config: &Value) -> husk_core::spec::Process {
     serde_json::from_value(process).expect("a process")
 }
 
-/// Runs a container, and a further process in it.
+/// A mount that comes and goes while the container runs.
+fn mounts() -> Vec<husk_core::spec::Mount> {
+    let list = serde_json::json!([{ "destination": "/mnt/bound", "type": "tmpfs", "source": "tmpfs", "options": ["ro"] }]);
+    serde_json::from_value(list).expect("mounts")
+}
+
+/// Runs a container, and a further process in it, and changes its mounts.
 fn live(lab: &Lab, config: &Value, create: &CreateOptions, exec: &ExecOptions) -> Result<(), Error> {
     let Created { container, mut init } = lab.create("noalloc", config, create)?;
     let lived = (|| {
         container.start()?;
+        container.add_mounts(&mounts())?;
+        container.remove_mounts(&mounts())?;
         container.exec(&process_of(config), exec)?.wait().map(|status| assert!(status.success(), "{status}"))
     })();
     container.delete(Force::Yes).expect("delete");

@@ -22,6 +22,7 @@ mod id_mapped;
 mod keyrings;
 mod lifecycle;
 mod limits;
+mod live_mounts;
 mod matching;
 mod mount_options;
 mod mounts;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         net_devices::cases,
         mounts::cases,
         mount_options::cases,
+        live_mounts::cases,
         id_mapped::cases,
         confinement::cases,
         apparmor::cases,

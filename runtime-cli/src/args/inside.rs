@@ -2,7 +2,7 @@
 //!
 //! The options of exec and ps end at the first word that is none: what follows is the program's own.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Run one more program in a container
@@ -86,6 +86,35 @@ pub(crate) struct Ps {
     /// The container's id, and options for ps(1)
     #[arg(value_name = "CONTAINER", hide = true, required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) id_and_options: Vec<String>,
+}
+
+/// Mount into a running container, or unmount
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file holds a list as /mounts of a config.json does. All of an added list are mounted or none, and nothing remembers \
+them; of a removed one only the destinations are looked at.
+
+Example:
+  echo '[{\"destination\": \"/data\", \"source\": \"/srv/data\", \"options\": [\"rbind\", \"ro\"]}]' >data.json
+  husk mounts add web data.json && husk mounts remove web data.json")]
+pub(crate) struct Mounts {
+    /// What to do
+    #[arg(value_enum)]
+    pub(crate) action: MountsAction,
+    /// The container's id
+    #[arg(value_name = "CONTAINER")]
+    pub(crate) id: String,
+    /// A JSON file, or - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MountsAction {
+    /// Mount what the file lists
+    Add,
+    /// Unmount what is mounted at the destinations in the file
+    Remove,
 }
 
 /// Freeze all processes of a container

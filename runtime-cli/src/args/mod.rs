@@ -17,7 +17,7 @@ mod tools;
 mod user;
 
 pub(crate) use global::{CgroupManager, Global, LogFormat, Rootless};
-pub(crate) use inside::{Exec, Pause, Ps, Resume};
+pub(crate) use inside::{Exec, Mounts, MountsAction, Pause, Ps, Resume};
 pub(crate) use lifecycle::{Create, Delete, Kill, NewContainer, Run, Start};
 pub(crate) use limits::{Events, Update};
 pub(crate) use signal::parse_signal;
@@ -71,6 +71,7 @@ A container's life:
 
 While it runs:
   exec         Run one more program in it
+  mounts       Mount into it, or unmount
   pause        Freeze all its processes
   resume       Let them go on
   update       Change its limits
@@ -150,6 +151,7 @@ commands! {
     "kill" Kill(Kill);
     "delete" Delete(Delete);
     "exec" Exec(Exec);
+    "mounts" Mounts(Mounts);
     "pause" Pause(Pause);
     "resume" Resume(Resume);
     "update" Update(Update);

@@ -8,6 +8,7 @@ mod features;
 mod kill;
 mod list;
 mod matching;
+mod mounts;
 mod pages;
 mod plan;
 mod ps;
@@ -80,6 +81,7 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
         Command::Exec(args) => {
             context().and_then(|context| exec::run(&context, args)).map_err(|failure| failure.code(255))
         }
+        Command::Mounts(args) => mounts::run(&context()?, &args),
         Command::Pause(args) => done(context()?.load(&args.id)?.pause()),
         Command::Resume(args) => done(context()?.load(&args.id)?.resume()),
         Command::Update(args) => update::run(&context()?, &args),

@@ -6,7 +6,7 @@ mod place;
 
 use crate::error::{Error, Problem, Result};
 use crate::plan::problems::escaped;
-use crate::spec::{Capability, LinuxResources, Process, Spec};
+use crate::spec::{Capability, LinuxResources, Mount, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -53,6 +53,15 @@ pub fn read_resources(json: &[u8]) -> Result<LinuxResources> {
     let (resources, _) = read(json, "/no/capabilities")?;
     check_raw(json)?;
     Ok(resources)
+}
+
+/// Reads mounts in the form of `/mounts` of a config.json, as `mounts add` and `mounts remove` take them.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput), with a pointer into `json` to the value that is wrong.
+pub fn read_mounts(json: &[u8]) -> Result<Vec<Mount>> {
+    let (mounts, _) = read(json, "/no/capabilities")?;
+    Ok(mounts)
 }
 
 /// serde reads once. Only a text that fails is looked at more closely.

@@ -251,7 +251,7 @@ impl Guide<'_> {
 
 /// The namespaces that the init does not share with this process. The record knows which it may be; a user namespace
 /// must not be entered twice, so those are compared.
-fn kinds_to_join(record: &Record, pid: i32) -> Vec<NamespaceKind> {
+pub(super) fn kinds_to_join(record: &Record, pid: i32) -> Vec<NamespaceKind> {
     let identity = |path: String| metadata(path).map(|file| (file.dev(), file.ino())).ok();
     record
         .private_namespaces()

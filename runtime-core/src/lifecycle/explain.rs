@@ -178,6 +178,10 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
             }
             None => "cannot make a device".to_owned(),
         },
+        Step::Unmount => match plan.mounts.iter().find(|mount| mount.item == item) {
+            Some(mount) => format!("cannot unmount {} (/mounts/{item})", text(&mount.target)),
+            None => format!("cannot unmount /mounts/{item}"),
+        },
         Step::DeviceLink => match plan.devices.links.get(index) {
             Some(link) => format!("cannot make link {}", text(&link.path)),
             None => "cannot make a link".to_owned(),
@@ -298,6 +302,7 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
             Some("more than the caller's own hard limit takes CAP_SYS_RESOURCE on the host".to_owned())
         }
         (Step::OpenProc | Step::OpenSource | Step::Mount, _) => mount_hints::hint(plan, step, item, failed),
+        (Step::Unmount, Errno::EINVAL) => Some("nothing is mounted there".to_owned()),
         (Step::Terminal, Errno::ENOENT) => {
             Some("a terminal needs a devpts file system at /dev/pts in /mounts".to_owned())
         }

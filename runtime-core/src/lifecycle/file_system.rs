@@ -36,25 +36,37 @@ impl FileSystem {
         for (index, mount) in plan.mounts.iter().enumerate() {
             let lacks_cgroup = mount.cgroup.is_some_and(|index| !cgroup.has(&plan.cgroup, index));
             let mut input = MountInput { lacks_cgroup, legacy: Legacy::of(mount), ..MountInput::default() };
-            if let MountSource::Bind { path, in_rootfs: false, links, .. } = &mount.source {
-                if mount.target.as_c_str() == c"/proc" {
-                    check_is_proc(mount.item, path)?;
-                }
-                if links.copy {
-                    input.link = link_at(path);
-                }
-                if !inside && input.is_bound_from_host(mount) {
-                    let copy =
-                        rootfs::open_bind(mount).map_err(|failed| source_error(mount.item, path, failed))?;
-                    id_maps.map(index, copy.as_fd(), plan)?;
-                    input.source = Some(copy);
-                }
-            }
+            open_source(index, plan, inside, &mut input, &mut id_maps)?;
             mounts.push(input);
         }
         let seals = plan.mounts.iter().map(|_| None).collect();
         Ok(FileSystem { rootfs, mounts, seals, id_maps })
     }
+}
+
+/// The bind source of one mount, if it has one on the host, with its ids; or only what a link there says, where the
+/// new process opens the rest `inside`.
+pub(super) fn open_source(
+    index: usize,
+    plan: &Plan,
+    inside: bool,
+    input: &mut MountInput,
+    id_maps: &mut IdMaps,
+) -> Result<()> {
+    let Some(mount) = plan.mounts.get(index) else { return Ok(()) };
+    let MountSource::Bind { path, in_rootfs: false, links, .. } = &mount.source else { return Ok(()) };
+    if mount.target.as_c_str() == c"/proc" {
+        check_is_proc(mount.item, path)?;
+    }
+    if links.copy {
+        input.link = link_at(path);
+    }
+    if !inside && input.is_bound_from_host(mount) {
+        let copy = rootfs::open_bind(mount).map_err(|failed| source_error(mount.item, path, failed))?;
+        id_maps.map(index, copy.as_fd(), plan)?;
+        input.source = Some(copy);
+    }
+    Ok(())
 }
 
 /// What the symbolic link there says, if it is one.

@@ -43,6 +43,12 @@ impl IdMaps {
         self.map_now(index, copy, plan)
     }
 
+    /// The container runs already.
+    pub(super) fn know_container(&mut self, pid: i32) -> Result<()> {
+        self.namespaces.push((MountIds::Container, user_namespace_of(pid)?));
+        Ok(())
+    }
+
     /// The container's process is born, and its user namespace has its maps.
     pub(super) fn map_waiting(&mut self, pid: i32, plan: &Plan) -> Result<()> {
         if !plan.mounts.iter().any(|mount| mount.id_map.is_some()) {

@@ -13,6 +13,7 @@ mod guide;
 mod hooks;
 mod id_maps;
 mod kill;
+mod live_mounts;
 mod mount_hints;
 mod prepare;
 mod readiness;

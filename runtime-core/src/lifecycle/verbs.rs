@@ -3,7 +3,7 @@
 
 use super::readiness::{self, Readiness};
 use super::watch::Watch;
-use super::{create, delete, exec, freeze, kill, start, update, watch};
+use super::{create, delete, exec, freeze, kill, live_mounts, start, update, watch};
 use crate::bundle::Bundle;
 use crate::cgroup::Stats;
 use crate::container::{Container, Created, DeleteError, Deleted, Force};
@@ -86,6 +86,23 @@ impl Container {
     /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when the container does not run, or uses more than `checkBeforeUpdate` allows.
     pub fn update(&self, resources: &spec::LinuxResources) -> Result<()> {
         update::update(self, resources)
+    }
+
+    /// Mounts these into it while it runs, as its config would have: all of them or none. They are not remembered.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when one makes no sense; [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when the
+    /// container does not run or shares the runtime's mounts.
+    pub fn add_mounts(&self, mounts: &[spec::Mount]) -> Result<()> {
+        live_mounts::add(self, mounts)
+    }
+
+    /// Unmounts what is at the destinations of these in it, one after the other.
+    ///
+    /// # Errors
+    /// Likewise; [`ErrorKind::System`](crate::ErrorKind::System) when nothing is mounted there.
+    pub fn remove_mounts(&self, mounts: &[spec::Mount]) -> Result<()> {
+        live_mounts::remove(self, mounts)
     }
 
     /// What it uses now.

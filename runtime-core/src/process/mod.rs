@@ -4,6 +4,7 @@
 //!   clone3(2), writes its id maps, runs hooks, and waits until it is ready;
 //! - the **init** ([`init`]) is the container's first process, from its birth to its execve;
 //! - an **executed** process ([`executed`]) is a further one in a container that runs;
+//! - a **live** process ([`live`]) changes the mounts of a container that runs;
 //! - a **joiner** ([`joiner`]) enters namespaces that exist, on behalf of one of these two.
 //!
 //! They share the plan (by the clone), a page of numbers ([`Recorder`](crate::recorder::Recorder)) and a few one-byte words ([`channel`]).
@@ -18,4 +19,5 @@ pub(crate) mod handle;
 pub(crate) mod holder;
 pub(crate) mod init;
 pub(crate) mod joiner;
+pub(crate) mod live;
 pub(crate) mod runtime;

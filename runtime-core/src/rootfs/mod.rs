@@ -12,6 +12,7 @@ mod mount;
 mod pivot;
 pub(crate) mod resolve;
 mod source;
+mod unmount;
 
 pub(crate) use device::{cover_target, make_device, make_link};
 pub(crate) use legacy::Legacy;
@@ -19,6 +20,7 @@ pub(crate) use mask::{Mask, make_readonly};
 pub(crate) use mount::{MountInput, Mounter};
 pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
 pub(crate) use source::{open_bind, open_inside, open_rootfs};
+pub(crate) use unmount::unmount;
 
 use crate::sys::{self, Result};
 use std::os::fd::{AsFd, OwnedFd};
