@@ -6,12 +6,13 @@ use std::path::Path;
 
 use husk_conformance::suite::Case;
 use husk_conformance::user::USER;
-use husk_conformance::{Config, Container, Finished, Lab, Outcome, Stop, case};
+use husk_conformance::{Config, Container, Finished, Lab, Outcome, Stop, case, unable};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(root_in_a_container),
+        case!(exec_where_the_cgroup_hands_controllers_on),
         case!(root_in_a_container_whose_proc_is_masked),
         case!(root_of_a_user_namespace_in_a_container),
         case!(user_in_a_container),
@@ -137,9 +138,33 @@ fn as_user(outer: &Container<'_>, script: &str) -> Result<Finished, Stop> {
     outer.runtime(["exec", "--process"])?.arg(&file).arg(&outer.id).output()
 }
 
+/// A v2 cgroup with processes hands no controllers on: those of the outer container make room, as an init system does.
+fn make_room(outer: &Container<'_>) -> Outcome {
+    let script = "set -e; cd /sys/fs/cgroup; test -e cgroup.controllers || exit 0; mkdir leaf; \
+                  for pid in $(cat cgroup.procs); do echo $pid >leaf/cgroup.procs || true; done; \
+                  echo +pids >cgroup.subtree_control";
+    as_root(outer, script)?.ok();
+    Ok(())
+}
+
+/// Its cgroup takes no processes then: the new one goes where the init is.
+fn exec_where_the_cgroup_hands_controllers_on(lab: &Lab) -> Outcome {
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return unable("this machine has cgroup v1 hierarchies");
+    }
+    let mut container = outer(lab)?;
+    container.up()?;
+    as_root(&container, "cat /proc/self/cgroup")?.ok().prints("0::/");
+    make_room(&container)?;
+    as_root(&container, "cat /proc/self/cgroup")?.ok().prints("0::/leaf");
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
 fn root_in_a_container(lab: &Lab) -> Outcome {
     let mut container = outer(lab)?;
     container.up()?;
+    make_room(&container)?;
     let mut config = Config::default();
     config.args(&["/bin/sleep", "1000"]).put("/linux/resources/pids", json!({"limit": 33}));
     inner(&container, &config)?;

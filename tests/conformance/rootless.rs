@@ -96,7 +96,10 @@ fn life_from_create_to_delete(lab: &Lab) -> Outcome {
     );
     let list = container.runtime(["list", "--format", "json"])?.output()?.ok();
     let list: Value = serde_json::from_str(&list.stdout)?;
-    assert_eq!((&list[0]["id"], &list[0]["owner"]), (&json!(container.id), &json!(format!("#{USER}"))));
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(&USER.to_string()));
+    let owner = name.and_then(|line| line.split(':').next()).map_or(format!("#{USER}"), str::to_owned);
+    assert_eq!((&list[0]["id"], &list[0]["owner"]), (&json!(container.id), &json!(owner)));
     container.delete()?.exits(1).says(&["not stopped"]);
     container.kill("KILL")?.ok();
     container.becomes("stopped")?;
