@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alias;
 mod args;
 mod clock;
 mod commands;
@@ -13,6 +14,7 @@ mod doctor;
 mod foreground;
 mod inherited;
 mod log;
+mod narrate;
 mod output;
 mod parse;
 mod report;

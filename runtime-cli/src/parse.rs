@@ -3,12 +3,14 @@
 //! A usage error looks as runc's: `Incorrect Usage: …` and the help on standard output, the error on standard error and in
 //! the log, status 1 (clap's own would be 2, and only on standard error).
 
+use crate::alias;
 use crate::args::{self, Cli};
 use crate::log::Log;
 use crate::report::{self, Failure};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// A line that ends before any command runs.
@@ -40,7 +42,12 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, End> {
     let args = args::spell_out(args, args::table);
     Cli::try_parse_from(&args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp => {
-            let shown = error.print();
+            let heading = if alias::is_runc() {
+                alias::help_heading(command_of(&args).as_ref())
+            } else {
+                String::new()
+            };
+            let shown = std::io::stdout().write_all(heading.as_bytes()).and_then(|()| error.print());
             End::Shown(ExitCode::from(u8::from(shown.is_err())))
         }
         _ => End::Refused(Box::new(Refusal { failure: usage(&error, &args), log: log_of(&args) })),
@@ -60,15 +67,29 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
     let first = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect();
     let message = words.join(" ");
-    let mut table = Cli::command();
-    table.build();
-    let named = args.iter().skip(1).find_map(|arg| table.find_subcommand(arg)).cloned();
-    let help = named.unwrap_or(table).render_help().to_string();
+    let asks_for_help = args.iter().any(|arg| arg == "-h" || arg == "--help");
+    let message = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) if asks_for_help => format!("{message}: No help topic for '{name}'"),
+        _ => message,
+    };
+    let help = command_of(args).unwrap_or_else(built_table).render_help().to_string();
     let failure = Failure::new(message.clone()).shown_before(format!("Incorrect Usage: {message}\n\n{help}"));
     match hint(error, &text) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+fn built_table() -> Command {
+    let mut table = Cli::command();
+    table.build();
+    table
+}
+
+/// The command that a line names, with its arguments.
+fn command_of(args: &[OsString]) -> Option<Command> {
+    let table = built_table();
+    args.iter().skip(1).find_map(|arg| table.find_subcommand(arg)).cloned()
 }
 
 fn hint(error: &clap::Error, text: &str) -> Option<String> {

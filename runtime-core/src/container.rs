@@ -5,8 +5,9 @@ use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::options::{CreateOptions, ExecOptions};
-use crate::plan::{HookPlan, Plan, ProcessPlan, plan_exec};
+use crate::plan::{HookPlan, Plan, ProcessPlan, Step, plan_exec};
 use crate::process::handle::Process;
+use crate::recorder::Recorder;
 use crate::runtime::{Runtime, Shared};
 use crate::spec;
 use crate::state::{Alive, Record, State, StateDirectory, Status, standing, status};
@@ -200,6 +201,20 @@ impl Container {
                 step_seconds: standing.seconds,
             },
         })
+    }
+
+    /// Each step of its making that was reached, and how long after the first, in that order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] when the flight recorder cannot be read.
+    pub fn timeline(&self) -> Result<Vec<(Step, Duration)>> {
+        let recorder = self.directory.recorder_file(false).ok().and_then(|file| Recorder::read(&file));
+        let recorder =
+            recorder.ok_or_else(|| Error::new(ErrorKind::System, "the flight recorder is damaged"))?;
+        let mut times = recorder.times();
+        times.sort_by_key(|&(_, time)| time);
+        let first = times.first().map_or(0, |&(_, time)| time);
+        Ok(times.into_iter().map(|(step, time)| (step, Duration::from_nanos(time - first))).collect())
     }
 
     /// The ids of its processes, as the caller's pid namespace counts, ascending.

@@ -177,6 +177,11 @@ impl Error {
     }
 }
 
+/// What an error number means, in small letters as engines look for it.
+pub(crate) fn words(errno: Errno) -> String {
+    errno.desc().to_lowercase()
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
@@ -184,7 +189,7 @@ impl fmt::Display for Error {
             write!(f, ": {call}")?;
         }
         if let Some(errno) = self.0.errno {
-            write!(f, ": {} ({errno:?})", errno.desc())?;
+            write!(f, ": {} ({errno:?})", words(errno))?;
         }
         Ok(())
     }

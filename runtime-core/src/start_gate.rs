@@ -15,7 +15,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifoat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const START: &str = "start";
+/// The name is runc's, so that who looks for what a process holds open while it waits knows it.
+const START: &str = "exec.fifo";
 
 /// The process's end, opened by the runtime before the clone.
 #[derive(Debug)]

@@ -411,21 +411,21 @@ fn real_faults_leave_nothing() {
             |c| c["hooks"]["prestart"][1] = failing_hook(),
             same,
             Step::RuntimeHook,
-            "prestart hook 1 (\"/bin/sh\") failed: exit status 1: what a pity",
+            "error running prestart hook #1: \"/bin/sh\" (/hooks/prestart/1): exit status 1: what a pity",
         ),
         (
             "a failing createContainer hook",
             |c| c["hooks"]["createContainer"][0] = failing_hook(),
             same,
             Step::CreateContainerHook,
-            "createContainer hook 0 (\"/bin/sh\") failed: exit status 1: what a pity",
+            "error running createContainer hook #0: \"/bin/sh\" (/hooks/createContainer/0): exit status 1: what a pity",
         ),
         (
             "a failing startContainer hook",
             |c| c["hooks"]["startContainer"][0] = failing_hook(),
             same,
             Step::StartContainerHook,
-            "startContainer hook 0 (\"/bin/sh\") failed: exit status 1",
+            "error running startContainer hook #0: \"/bin/sh\" (/hooks/startContainer/0): exit status 1: what a pity",
         ),
         (
             "a hook that takes too long",
@@ -442,7 +442,7 @@ fn real_faults_leave_nothing() {
             |c| c["hooks"]["createContainer"][0] = serde_json::json!({ "path": "/missing" }),
             same,
             Step::CreateContainerHook,
-            "createContainer hook 0",
+            "createContainer hook #0",
         ),
         (
             "no console socket",

@@ -28,7 +28,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(gets_more_capabilities),
         case!(capabilities_are_never_inheritable),
         case!(has_the_containers_privileges),
+        case!(makes_inheritable_capabilities_ambient),
         case!(takes_a_process_file),
+        case!(process_file_needs_no_user),
+        case!(interpreter_is_missing, lacks "runc 1.1": "ends in 1"),
         case!(process_file_is_broken),
         case!(preserves_descriptors),
         case!(needs_a_running_container),
@@ -230,6 +233,38 @@ fn capabilities_are_never_inheritable(lab: &Lab) -> Outcome {
     container.up()?;
     let status = container.exec(&["--cap", "CAP_CHOWN"], &["/bin/cat", "/proc/self/status"])?.ok();
     assert_eq!(status.value("CapInh:"), "0000000000000000");
+    Ok(())
+}
+
+/// What the config has made inheritable may become ambient; nothing else can.
+fn makes_inheritable_capabilities_ambient(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/process/capabilities/inheritable", json!(["CAP_KILL"]));
+    container.config.put("/process/capabilities/ambient", json!([]));
+    container.up()?;
+    let flags = ["--cap", "CAP_KILL", "--cap", "CAP_SYSLOG"];
+    let status = container.exec(&flags, &["/bin/cat", "/proc/self/status"])?.ok();
+    assert_eq!(status.value("CapAmb:"), "0000000000000020");
+    Ok(())
+}
+
+fn process_file_needs_no_user(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    let file = container.directory.join("process.json");
+    fs::write(&file, json!({"args": ["/bin/id", "-u"], "cwd": "/"}).to_string())?;
+    container.exec(&["--process", &file.to_string_lossy()], &[])?.ok().prints("0");
+    Ok(())
+}
+
+/// One line, with the words from which engines conclude 127.
+fn interpreter_is_missing(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let script = container.rootfs().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n")?;
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    container.up()?;
+    container.exec(&[], &["/script"])?.exits(255).says(&["exec /script: no such file or directory"]);
     Ok(())
 }
 

@@ -20,6 +20,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(start_container_hooks_run_in_the_container),
         case!(start_container_hooks_have_the_environment_of_the_process),
         case!(environment_is_the_hooks),
+        case!(environment_of_start_container_is_the_programs),
+        case!(create_container_hooks_stand_in_the_rootfs),
+        case!(hooks_find_the_rootfs_at_its_path),
         case!(arguments_are_the_hooks),
         case!(failure_in_create_destroys_the_container),
         case!(failure_in_create_runs_the_last_hooks),
@@ -31,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(in_time_is_no_failure),
         case!(missing_program),
         case!(failure_keeps_the_hooks_words),
+        case!(failure_of_start_container_keeps_its_words, lacks "runc 1.1": "does not say which kind it was"),
     ]
 }
 
@@ -236,6 +240,48 @@ fn environment_is_the_hooks(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// Where its config gives none. runc keeps to that, and hooks that were written for it count on `PATH`.
+fn environment_of_start_container_is_the_programs(lab: &Lab) -> Outcome {
+    let (mut container, log) = with_log(lab)?;
+    container.config.put("/process/env", json!(["PATH=/bin:/sbin", "MARK=program"])).args(&["/bin/true"]);
+    add(&mut container, "startContainer", sh("echo $MARK $HOME $PATH >> /log"));
+    container.run()?.ok();
+    assert_eq!(words(&log)?, ["program", "/root", "/bin:/sbin"]);
+    Ok(())
+}
+
+fn create_container_hooks_stand_in_the_rootfs(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    add(&mut container, "createContainer", sh("echo x > etc/made-by-hook"));
+    container.config.args(&["/bin/cat", "/etc/made-by-hook"]);
+    container.run()?.ok().prints("x");
+    Ok(())
+}
+
+/// NVIDIA's hook enters the container's mount namespace and mounts at the rootfs's path, which is the host's.
+fn hooks_find_the_rootfs_at_its_path(lab: &Lab) -> Outcome {
+    for kind in ["prestart", "createRuntime"] {
+        let mut container = lab.container()?;
+        let source = container.directory.join("source");
+        fs::write(&source, "from the hook")?;
+        let target = container.rootfs().join("etc/target");
+        fs::write(&target, "from the image")?;
+        let script = format!(
+            "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); nsenter -m -t $pid mount --bind {} {}",
+            source.display(),
+            target.display()
+        );
+        let mut hook = sh(&script);
+        hook["env"] = json!(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
+        add(&mut container, kind, hook);
+        container.config.args(&["/bin/cat", "/etc/target"]);
+        container.run()?.ok().prints("from the hook");
+        assert_eq!(fs::read_to_string(&target)?, "from the image", "{kind}: the host sees nothing of it");
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
 fn arguments_are_the_hooks(lab: &Lab) -> Outcome {
     let (mut container, log) = with_log(lab)?;
     let script = format!("echo $0.$1.$2 > {log}");
@@ -349,5 +395,16 @@ fn failure_keeps_the_hooks_words(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     add(&mut container, "createRuntime", sh("echo the disk is on fire >&2; exit 3"));
     container.create()?.exits(1).says(&["the disk is on fire", "3"]);
+    container.nothing_left()
+}
+
+fn failure_of_start_container_keeps_its_words(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    add(&mut container, "startContainer", sh("echo all is well"));
+    add(&mut container, "startContainer", sh("echo the disk is on fire >&2; exit 3"));
+    container.config.args(&["/bin/true"]);
+    let finished =
+        container.run()?.says(&["error running startContainer hook #1:", "the disk is on fire", "3"]);
+    assert_ne!(finished.code(), 0, "{finished}");
     container.nothing_left()
 }

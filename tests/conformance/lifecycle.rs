@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(delete_of_a_created_container),
         case!(delete_force_of_a_running_container),
         case!(delete_force_takes_descendants_along),
+        case!(kill_takes_those_along_that_outlive_init, lacks "runc 1.1": "says that the container is not running"),
         case!(unknown_container),
         case!(id_is_taken),
         case!(id_is_invalid),
@@ -291,6 +292,24 @@ fn delete_force_takes_descendants_along(lab: &Lab) -> Outcome {
     eventually("two processes", || Ok(finished.stdout_now()?.contains("two")))?;
     assert!(traces::processes(&container.id).len() >= 3);
     container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+/// The first process is gone, and who was executed beside it is not.
+fn kill_takes_those_along_that_outlive_init(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.without_namespace("pid");
+    container.up()?;
+    container.exec(&["--detach"], &["/bin/sleep", "1000"])?.ok();
+    let processes = traces::processes(&container.id).len();
+    nix::sys::signal::kill(container.pid()?, Signal::SIGKILL)?;
+    container.becomes("stopped")?;
+    assert!(processes >= 2 && !traces::processes(&container.id).is_empty(), "one is left");
+    container.kill("TERM")?.exits(1).says(&["container not running"]);
+    container.kill("KILL")?.ok();
+    eventually("nobody is left", || Ok(traces::processes(&container.id).is_empty()))?;
+    container.kill("KILL")?.exits(1).says(&["container not running"]);
+    container.delete()?.ok();
     container.nothing_left()
 }
 

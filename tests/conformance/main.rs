@@ -33,6 +33,7 @@ mod outputs;
 mod pidfd_socket;
 mod process;
 mod robustness;
+mod root;
 mod rootless;
 mod seccomp;
 mod seccomp_agent;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         mounts::cases,
         mount_options::cases,
         live_mounts::cases,
+        root::cases,
         id_mapped::cases,
         confinement::cases,
         apparmor::cases,

@@ -3,8 +3,8 @@
 use super::{Context, parse_id};
 use crate::args::{Create, NewContainer};
 use crate::console::console;
-use crate::inherited;
 use crate::report::{Failure, warn};
+use crate::{alias, inherited, narrate};
 use husk_core::{Bundle, ContainerId, CreateOptions, Created};
 
 pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
@@ -33,6 +33,10 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     for warning in bundle.warnings() {
         warn(context.log, &warning.to_string());
     }
+    if alias::is_runc() {
+        let warnings = bundle.spec().process().iter().flat_map(alias::unraisable);
+        warnings.for_each(|warning| warn(context.log, &warning));
+    }
     let terminal = bundle.spec().process().as_ref().and_then(husk_core::spec::Process::terminal);
     let mut options = context
         .create_options()
@@ -58,6 +62,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         tell_filter(context, &id, &bundle, &options);
     }
     let created = context.runtime.create(&id, &bundle, &options)?;
+    if context.log.is_debugging() {
+        narrate::creation(context, &created.container);
+    }
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));
     Ok(created)
 }

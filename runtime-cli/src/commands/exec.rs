@@ -6,6 +6,7 @@ use crate::console::console;
 use crate::foreground::Foreground;
 use crate::inherited;
 use crate::log::Log;
+use crate::narrate;
 use crate::report::{Failure, warn};
 use crate::terminal::own_size;
 use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
@@ -37,14 +38,17 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
             None => options.sub_cgroup(path),
         };
     }
+    if context.log.is_debugging() {
+        narrate::execution(context, &container, &process);
+    }
     if args.detach {
-        let process = container.exec(&process, &options)?;
-        context.log.debug(format_args!("process {} runs", process.pid()));
+        narrate::executed(context, &container.exec(&process, &options)?);
         return Ok(0);
     }
     // No subreaper: what this process leaves behind belongs to the container's init.
     let mut foreground = Foreground::prepare(false)?;
     let mut process = container.exec(&process, &options)?;
+    narrate::executed(context, &process);
     foreground.attach(&mut process)?;
     foreground.wait(&mut process)
 }
@@ -131,8 +135,8 @@ fn change(process: &mut Process, args: &Exec) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds to what the process may have and has, not to what a program that it executes inherits: CVE-2022-29162. Without
-/// inheritable there is no ambient (capabilities(7)).
+/// Adds to what the process may have and has, not to what a program that it executes inherits: CVE-2022-29162. It becomes
+/// ambient where the config has made it inheritable, without which there is no ambient (capabilities(7)).
 fn add(mut capabilities: LinuxCapabilities, names: &[String]) -> Result<LinuxCapabilities, Failure> {
     for name in names {
         let upper = name.to_ascii_uppercase();
@@ -148,6 +152,11 @@ fn add(mut capabilities: LinuxCapabilities, names: &[String]) -> Result<LinuxCap
         };
         let (bounding, effective, permitted) =
             (with(capabilities.bounding()), with(capabilities.effective()), with(capabilities.permitted()));
+        let inheritable = capabilities.inheritable().as_ref().is_some_and(|set| set.contains(&capability));
+        if inheritable {
+            let ambient = with(capabilities.ambient());
+            capabilities.set_ambient(ambient);
+        }
         capabilities.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
     }
     Ok(capabilities)
@@ -170,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_added_capability_is_never_inheritable_or_ambient() {
+    fn an_added_capability_is_not_inheritable_and_so_not_ambient() {
         let names = ["CAP_SYS_PTRACE".to_owned(), "net_raw".to_owned()];
         let capabilities = add(none(), &names).expect("both exist");
         let both = Some([Capability::SysPtrace, Capability::NetRaw].into_iter().collect());
@@ -179,6 +188,15 @@ mod tests {
         assert_eq!(capabilities.permitted(), &both);
         assert_eq!(capabilities.inheritable(), &None);
         assert_eq!(capabilities.ambient(), &None);
+    }
+
+    #[test]
+    fn an_added_capability_is_ambient_where_the_config_made_it_inheritable() {
+        let mut before = none();
+        before.set_inheritable(Some([Capability::Kill].into()));
+        let after = add(before, &["KILL".to_owned(), "SYSLOG".to_owned()]).expect("both exist");
+        assert_eq!(after.inheritable(), &Some([Capability::Kill].into()));
+        assert_eq!(after.ambient(), &Some([Capability::Kill].into()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::args::{List, TableFormat};
 use crate::output;
 use crate::report::Failure;
 use husk_core::State;
+use nix::errno::Errno;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -47,6 +48,11 @@ impl Listed {
 }
 
 pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<u8, Failure> {
+    let root = context.runtime.root();
+    if context.names_root && !root.exists() {
+        // Nothing was ever created below the usual one; another one is a slip of the pen.
+        return Err(Failure::system(format_args!("cannot read {}", root.display()), Errno::ENOENT));
+    }
     let containers = match &args.regex {
         Some(regex) => matching(context, regex)?,
         None => context.runtime.list()?,

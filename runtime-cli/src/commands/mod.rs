@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     systemd: Option<SystemdManager>,
     no_cgroup: bool,
     rootless: Option<bool>,
+    /// Whether the line says where containers are recorded.
+    pub(crate) names_root: bool,
 }
 
 impl Context<'_> {
@@ -69,8 +71,13 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
     }
     let Some(command) = cli.command else { return parse::first_screen() };
     let name = command.name();
+    dispatch(&cli.global, command, log).map_err(|failure| failure.of(name))
+}
+
+fn dispatch(global: &Global, command: Command, log: &Log) -> Result<u8, Failure> {
+    let name = command.name();
     // For those that need the state directory and a look at the host.
-    let context = || context(&cli.global, name, log);
+    let context = || context(global, name, log);
     match command {
         Command::Create(args) => create::run(&context()?, args),
         Command::Start(args) => start::run(&context()?, &args),
@@ -117,7 +124,8 @@ fn context<'a>(global: &Global, name: &str, log: &'a Log) -> Result<Context<'a>,
         Rootless::True => Some(true),
         Rootless::False => Some(false),
     };
-    Ok(Context { runtime, log, systemd, no_cgroup, rootless })
+    let names_root = global.root.is_some();
+    Ok(Context { runtime, log, systemd, no_cgroup, rootless, names_root })
 }
 
 /// A program of this machine, where the caller's `PATH` leads to it. Root needs none of those that are looked for.

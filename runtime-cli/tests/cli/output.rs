@@ -2,6 +2,7 @@
 
 use crate::support::Scratch;
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -25,7 +26,35 @@ fn an_empty_list_is_a_heading_or_null() {
     assert_eq!(scratch.husk(&["list"]).ok().stdout, heading);
     assert_eq!(scratch.husk(&["list", "--format", "json"]).ok().stdout, "null\n");
     assert_eq!(scratch.husk(&["list", "--format=json", "-q"]).ok().stdout, "");
+}
+
+#[test]
+fn a_root_that_is_not_there_has_no_list() {
+    let scratch = Scratch::new();
+    let run = scratch.run(Path::new(env!("CARGO_BIN_EXE_husk")), &["list"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("cannot read") && run.stderr.contains("no such file or directory"),
+        "{}",
+        run.stderr
+    );
     assert!(!scratch.path().join("state").exists(), "looking makes no directory");
+}
+
+#[test]
+fn under_the_name_of_runc_the_words_are_runcs() {
+    let scratch = Scratch::new();
+    let help = scratch.runc(&["--help"]).ok().stdout;
+    assert!(help.starts_with("NAME:\n   runc - Open Container Initiative runtime"), "{help}");
+    let help = scratch.runc(&["kill", "-h"]).ok().stdout;
+    assert!(help.starts_with("NAME:\n   runc kill - "), "{help}");
+    let failed = scratch.runc(&["create", "x"]);
+    assert!(failed.stderr.starts_with("runc create failed: JSON specification file"), "{}", failed.stderr);
+    let own = scratch.husk(&["create", "x"]);
+    assert!(own.stderr.starts_with("husk: JSON specification file"), "{}", own.stderr);
+    let unknown = scratch.husk(&["nonsense", "--help"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("No help topic for 'nonsense'"), "{}", unknown.stderr);
 }
 
 #[test]
@@ -100,7 +129,7 @@ fn debug_adds_records_of_level_debug() {
 #[test]
 fn a_log_that_cannot_be_opened_is_said() {
     let run = Scratch::new().husk(&["--log", "/nowhere/log", "list"]);
-    run.failed(1, "cannot open the log /nowhere/log: No such file or directory (ENOENT)");
+    run.failed(1, "cannot open the log /nowhere/log: no such file or directory (ENOENT)");
 }
 
 #[test]

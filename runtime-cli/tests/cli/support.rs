@@ -23,7 +23,20 @@ impl Scratch {
 
     /// Runs husk in it, its containers recorded in it.
     pub(crate) fn husk(&self, args: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_husk"))
+        std::fs::create_dir_all(self.0.join("state")).expect("the directory takes a directory");
+        self.run(Path::new(env!("CARGO_BIN_EXE_husk")), args)
+    }
+
+    /// The same under the name of `runc`.
+    pub(crate) fn runc(&self, args: &[&str]) -> Run {
+        let link = self.0.join("runc");
+        let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_husk"), &link);
+        self.run(&link, args)
+    }
+
+    /// Runs a program in it.
+    pub(crate) fn run(&self, program: &Path, args: &[&str]) -> Run {
+        let output = Command::new(program)
             .arg("--root")
             .arg(self.0.join("state"))
             .args(args)

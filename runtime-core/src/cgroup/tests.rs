@@ -338,7 +338,7 @@ fn a_limit_that_the_kernel_refuses_is_named() {
     assert_eq!(error.step(), Some(Step::LimitCgroup));
     let text = error.to_string();
     assert!(text.starts_with("cannot write \"7"), "{text}");
-    assert!(text.ends_with(" (/linux/resources/cpu/quota): write: Invalid argument (EINVAL)"), "{text}");
+    assert!(text.ends_with(" (/linux/resources/cpu/quota): write: invalid argument (EINVAL)"), "{text}");
     assert!(text.contains(" to /sys/fs/cgroup/"), "{text}");
 }
 

@@ -78,7 +78,8 @@ fn read<T: DeserializeOwned>(json: &[u8], process: &str) -> Result<(T, Vec<Probl
     };
     let flags = document.pointer_mut(&format!("{process}/scheduler/flags"));
     let respelled = flags.is_some_and(respell_flags);
-    if warnings.is_empty() && !respelled {
+    let completed = document.pointer_mut(process).is_some_and(give_user);
+    if warnings.is_empty() && !respelled && !completed {
         return Err(misread(json, &failed));
     }
     let rest = document.to_string().into_bytes();
@@ -122,6 +123,17 @@ fn respell_flags(flags: &mut Value) -> bool {
         }
     }
     found
+}
+
+/// A process of which no user is said is root's, as runc has it; many a file for `exec --process` is written so. Tells
+/// whether it was.
+fn give_user(process: &mut Value) -> bool {
+    let Some(process) = process.as_object_mut().filter(|process| process.contains_key("cwd")) else {
+        return false;
+    };
+    let missing = !process.contains_key("user");
+    process.entry("user").or_insert_with(|| serde_json::json!({ "uid": 0, "gid": 0 }));
+    missing
 }
 
 fn misread(json: &[u8], failed: &serde_json::Error) -> Error {
@@ -233,6 +245,13 @@ mod tests {
         let (process, warnings) = read_process(json).expect("a process");
         let flags = process.scheduler().as_ref().and_then(|scheduler| scheduler.flags().clone());
         assert_eq!((flags.map(|flags| flags.len()), warnings.len()), (Some(3), 0));
+    }
+
+    #[test]
+    fn a_process_without_a_user_is_roots() {
+        let (process, warnings) = read_process(br#"{"cwd": "/", "args": ["true"]}"#).expect("a process");
+        assert_eq!((process.user().uid(), process.user().gid(), warnings.len()), (0, 0, 0));
+        read_process(br#"{"args": ["true"]}"#).expect_err("there is no cwd");
     }
 
     #[test]

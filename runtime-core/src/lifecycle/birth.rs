@@ -2,7 +2,7 @@
 
 use super::agent::Agent;
 use super::container_hooks::ContainerHooks;
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, host_proc_mounts};
 use super::id_maps::IdMaps;
 use super::prepare::open_joins;
 use super::request::{Request, internal};
@@ -59,8 +59,9 @@ pub(super) fn give_birth<'a>(
     let pidfd_sockets = receivers.map(|path| PidfdSocket::connect(path)).collect::<Result<_>>()?;
     recorder.runtime_at(Step::SeccompAgent)?;
     let agent = Agent::connect(&plan.process)?;
-    let child_hooks = ContainerHooks::new(plan)?;
+    let child_hooks = ContainerHooks::new(plan, directory)?;
     let host_proc = open_host_proc(plan)?;
+    let host_proc_mounts = if plan.rootfs.no_pivot { host_proc_mounts(plan)? } else { Vec::new() };
     let (channel, their_channel) = channel().map_err(internal("cannot make a channel"))?;
 
     // Everything that the new process holds on to; what is not in this list it closes first of all.
@@ -94,6 +95,7 @@ pub(super) fn give_birth<'a>(
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
         joins: if two_stages { &[] } else { &joins },
         host_proc: host_proc.as_ref().map(AsFd::as_fd),
+        host_proc_mounts: &host_proc_mounts,
         wait_for_hooks: plan.hooks.run_before_pivot() || !plan.hooks.create_container.is_empty(),
         wait_for_runtime: super::guide::is_waited_for(plan),
         console_socket: console.as_ref().map(|console| console.child.as_fd()),

@@ -4,10 +4,13 @@ use super::hooks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Plan;
 use crate::process::child_hook::ChildHook;
+use crate::state::StateDirectory;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
+
+const CANNOT: &str = "cannot prepare the hooks";
 
 /// Hooks for the new process to run.
 #[derive(Debug)]
@@ -29,14 +32,14 @@ struct Files {
 }
 
 impl<'a> ContainerHooks<'a> {
-    pub(super) fn new(plan: &'a Plan) -> Result<ContainerHooks<'a>> {
+    pub(super) fn new(plan: &'a Plan, directory: &StateDirectory) -> Result<ContainerHooks<'a>> {
         let first = plan.hooks.create_container.first().or(plan.hooks.start_container.first());
         let append_to = |path: Option<&CString>| path.map(|path| hooks::append_to(path)).transpose();
         let files = || -> Result<Files> {
             Ok(Files {
                 creating: hooks::scratch(b"")?,
                 created: hooks::scratch(b"")?,
-                output: hooks::scratch(b"")?,
+                output: directory.hooks_file(true).map_err(|error| Error::io(CANNOT, "open", &error))?,
                 stdout: append_to(first.and_then(|hook| hook.output.stdout.as_ref()))?,
                 stderr: append_to(first.and_then(|hook| hook.output.stderr.as_ref()))?,
             })
@@ -70,7 +73,7 @@ impl<'a> ContainerHooks<'a> {
         (&files.creating)
             .write_all(creating)
             .and_then(|()| (&files.created).write_all(created))
-            .map_err(|error| Error::io("cannot prepare the hooks", "write", &error))
+            .map_err(|error| Error::io(CANNOT, "write", &error))
     }
 
     /// The error, with what the hook said if it is a hook's.

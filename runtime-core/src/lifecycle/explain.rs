@@ -1,8 +1,8 @@
 //! From the numbers that a new process reported to a sentence: the runtime knows the plan, so it writes the words.
 
 use super::{hooks, mount_hints};
-use crate::error::{Error, ErrorKind};
-use crate::plan::{MountSource, Plan, ProcessPlan, Step};
+use crate::error::{Error, ErrorKind, words};
+use crate::plan::{HookKind, MountSource, Plan, ProcessPlan, Step};
 use crate::recorder::{NO_ITEM, Position, Recorder, Report};
 use crate::sys::{Call, Ended, Failed};
 use nix::errno::Errno;
@@ -71,7 +71,7 @@ fn from_report(report: Report, subject: Subject<'_>) -> Error {
         Step::FindExecutable => executable(failed, subject.process),
         Step::Exec => {
             let path = subject.process.args.first().map_or(c"", |name| name.as_c_str());
-            os(format!("exec {}", text(path)), failed).with_kind(ErrorKind::NotExecutable)
+            not_executed(path, failed)
         }
         Step::WorkingDirectory if failed.call == Call::OutsideRoot => {
             Error::new(ErrorKind::PermissionDenied, failed.call.name())
@@ -123,31 +123,33 @@ fn executable(failed: Failed, process: &ProcessPlan) -> Error {
         Call::Openat2 => format!("exec: {:?}: stat {}", text(name), text(name)),
         _ => format!("exec: {:?}", text(name)),
     };
-    let words = failed.errno.desc().to_lowercase();
+    let words = words(failed.errno);
     Error::new(ErrorKind::NotExecutable, format!("{what}: {words}"))
 }
 
+/// The executable was found, and execve(2) refused it. In one line and runc's words, as above.
+fn not_executed(path: &CStr, failed: Failed) -> Error {
+    Error::new(ErrorKind::NotExecutable, format!("exec {}: {}", text(path), words(failed.errno)))
+}
+
 fn hook(step: Step, item: u32, failed: Failed, plan: Option<&Plan>) -> Error {
-    let (key, list) = match (step, plan) {
-        (Step::CreateContainerHook, Some(plan)) => {
-            ("createContainer", plan.hooks.create_container.as_slice())
+    let (kind, list) = match step {
+        Step::CreateContainerHook => {
+            (HookKind::CreateContainer, plan.map(|plan| plan.hooks.create_container.as_slice()))
         }
-        (_, Some(plan)) => ("startContainer", plan.hooks.start_container.as_slice()),
-        (Step::CreateContainerHook, None) => ("createContainer", [].as_slice()),
-        (_, None) => ("startContainer", [].as_slice()),
+        _ => (HookKind::StartContainer, plan.map(|plan| plan.hooks.start_container.as_slice())),
     };
-    let hook = list.get(item as usize);
-    let path = hook.map(|hook| format!(" ({:?})", hook.path)).unwrap_or_default();
-    let what = format!("{key} hook {item}{path}");
+    let hook = list.and_then(|list| list.get(item as usize));
+    let what = hook
+        .map_or_else(|| format!("error running {} hook #{item}", kind.key()), |hook| hooks::what(kind, hook));
     let sentence = match failed.call {
-        Call::HookExited => format!("{what} failed: exit status {}", failed.number),
-        Call::HookSignalled => format!("{what} was killed by signal {}", failed.number),
+        Call::HookExited => format!("{what}: exit status {}", failed.number),
+        Call::HookSignalled => format!("{what}: killed by signal {}", failed.number),
         Call::HookTimedOut => {
-            format!("{what} ran longer than its timeout{}", hook.map(hooks::seconds).unwrap_or_default())
+            format!("{what}: it ran longer than its timeout{}", hook.map(hooks::seconds).unwrap_or_default())
         }
         call => {
-            return Error::os(format!("cannot run {what}"), call.name(), failed.errno)
-                .with_kind(ErrorKind::Hook);
+            return Error::os(what, call.name(), failed.errno).with_kind(ErrorKind::Hook);
         }
     };
     Error::new(ErrorKind::Hook, sentence)
@@ -190,8 +192,8 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
             Some(path) => format!("cannot make {} read-only (/linux/readonlyPaths/{item})", text(path)),
             None => "cannot make a path read-only".to_owned(),
         },
-        Step::MaskedPath => match plan.masks.masked.get(index) {
-            Some(path) => format!("cannot mask {} (/linux/maskedPaths/{item})", text(path)),
+        Step::MaskedPath => match plan.masks.masked.iter().find(|(masked, _)| *masked == item) {
+            Some((_, path)) => format!("cannot mask {} (/linux/maskedPaths/{item})", text(path)),
             None => "cannot mask a path".to_owned(),
         },
         Step::Sysctl => match plan.sysctls.get(index) {
@@ -293,6 +295,12 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
     if step == Step::MemoryPolicy && failed.errno == Errno::EINVAL {
         return Some(
             "the nodes have to be there and in the cpuset of the cgroup, and the flags have to fit the mode"
+                .to_owned(),
+        );
+    }
+    if let (Step::Exec, Errno::ENOENT) = (step, failed.errno) {
+        return Some(
+            "the file is there; the interpreter that its first line names, or its dynamic loader, is not"
                 .to_owned(),
         );
     }

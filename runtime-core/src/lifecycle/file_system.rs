@@ -2,15 +2,17 @@
 
 use super::id_maps::IdMaps;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Legacy, MountInput};
 use crate::sys::{self, Failed};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
+use procfs::process::MountInfo;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 /// The rootfs, the bind sources and what goes with them.
 #[derive(Debug)]
@@ -109,5 +111,22 @@ fn open_rootfs(plan: &Plan) -> Result<OwnedFd> {
     if !plan.namespaces.is_new(NamespaceKind::Mount) {
         return Ok(directory);
     }
-    rootfs::open_rootfs(path).map_err(cannot)
+    rootfs::open_rootfs(path, plan.rootfs.propagation).map_err(cannot)
+}
+
+/// Every mount of proc and sysfs that the host has outside of the rootfs, the latest first.
+pub(super) fn host_proc_mounts(plan: &Plan) -> Result<Vec<CString>> {
+    let failed = |error| Error::new(ErrorKind::System, format!("cannot read /proc/self/mountinfo: {error}"));
+    let table = std::fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|error| Error::io("cannot read /proc/self/mountinfo", "read", &error))?;
+    let rootfs = Path::new(OsStr::from_bytes(plan.rootfs.path.to_bytes()));
+    let mut found = Vec::new();
+    for line in table.lines().rev().filter(|line| line.contains(" - proc ") || line.contains(" - sysfs ")) {
+        let mount = MountInfo::from_line(line).map_err(failed)?;
+        let is_hosts = rootfs == Path::new("/") || !mount.mount_point.starts_with(rootfs);
+        if let (true, Ok(path)) = (is_hosts, CString::new(mount.mount_point.as_os_str().as_bytes())) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }

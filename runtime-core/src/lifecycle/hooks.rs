@@ -78,7 +78,9 @@ pub(crate) fn append_to(path: &CStr) -> Result<File> {
 /// What a hook said, for the end of a sentence.
 pub(crate) fn quote(output: &mut File) -> String {
     let mut text = String::new();
-    let _ = output.seek(SeekFrom::Start(0));
+    let length = output.metadata().map_or(0, |file| file.len());
+    // What went wrong is said last.
+    let _ = output.seek(SeekFrom::Start(length.saturating_sub(LONGEST_QUOTE)));
     let mut bytes = Vec::new();
     let _ = output.take(LONGEST_QUOTE).read_to_end(&mut bytes);
     let said = String::from_utf8_lossy(&bytes);
@@ -97,11 +99,9 @@ pub(crate) fn run_all(kind: HookKind, hooks: &[HookPlan], bundle: &Path, state: 
 
 fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<()> {
     let os = |text: &CStr| OsStr::from_bytes(text.to_bytes()).to_owned();
-    let what = format!("{} hook {} ({:?})", kind.key(), hook.item, hook.path);
+    let what = what(kind, hook);
     let cannot = |error: std::io::Error| {
-        Error::io(format!("cannot run {what}"), "execve", &error)
-            .with_kind(ErrorKind::Hook)
-            .at(Step::RuntimeHook)
+        Error::io(what.clone(), "execve", &error).with_kind(ErrorKind::Hook).at(Step::RuntimeHook)
     };
     let mut output = scratch(b"")?;
     let copy = |file: &File| file.try_clone().map_err(cannot);
@@ -110,7 +110,7 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
         command.arg0(os(name)).args(args.iter().map(|arg| os(arg)));
     }
     command.env_clear();
-    for entry in &hook.env {
+    for entry in hook.env.iter().flatten() {
         let entry = entry.to_bytes();
         let equals = entry.iter().position(|&byte| byte == b'=').unwrap_or(entry.len());
         let (key, value) = (&entry[..equals], entry.get(equals + 1..).unwrap_or(&[]));
@@ -128,12 +128,18 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
     }
     let status = child.wait().map_err(cannot)?;
     let failure = match (in_time, status.code(), status.signal()) {
-        (false, ..) => format!("{what} ran longer than its timeout{}", seconds(hook)),
+        (false, ..) => format!("{what}: it ran longer than its timeout{}", seconds(hook)),
         (true, Some(0), _) => return Ok(()),
-        (true, Some(code), _) => format!("{what} failed: exit status {code}"),
-        (true, None, signal) => format!("{what} was killed by signal {}", signal.unwrap_or(0)),
+        (true, Some(code), _) => format!("{what}: exit status {code}"),
+        (true, None, signal) => format!("{what}: killed by signal {}", signal.unwrap_or(0)),
     };
     Err(Error::new(ErrorKind::Hook, failure + &quote(&mut output)).at(Step::RuntimeHook))
+}
+
+/// Which one failed, with runc's words before the first colon: people look for them.
+pub(crate) fn what(kind: HookKind, hook: &HookPlan) -> String {
+    let HookPlan { path, item, .. } = hook;
+    format!("error running {} hook #{item}: {path:?} (/hooks/{0}/{item})", kind.key())
 }
 
 /// ` of 5 s`, for the sentence about it.

@@ -15,13 +15,15 @@ fn not_running() -> Error {
 
 pub(crate) fn kill(container: &Container, signal: i32) -> Result<()> {
     let record = container.record()?;
-    let Some(init) = find_init(&record)? else { return Err(not_running()) };
+    let init = find_init(&record)?;
     let cgroup = Cgroup::open(&record.cgroup)?;
     let shares_pids = !record.private_namespaces().any(|kind| kind == NamespaceKind::Pid);
     if signal == libc::SIGKILL && shares_pids && cgroup.exists() {
-        // Without a pid namespace the kernel does not end the others with the init.
-        return cgroup.kill(signal);
+        // Without a pid namespace the kernel does not end the others with the init, which may be gone already.
+        let somebody = init.is_some() || !cgroup.pids()?.is_empty();
+        return if somebody { cgroup.kill(signal) } else { Err(not_running()) };
     }
+    let Some(init) = init else { return Err(not_running()) };
     match sys::pidfd_send_signal(init.pidfd.as_fd(), signal) {
         Ok(()) => {}
         Err(failed) if failed.errno == Errno::ESRCH => return Err(not_running()),

@@ -86,5 +86,10 @@ fn executed(recorder: &Recorder, container: &Container, record: &Record) -> Resu
         return Ok(());
     }
     let plan = container.plan(record)?;
-    Err(explain(recorder, Subject { plan: Some(&plan), process: &plan.process }, None, false))
+    let error = explain(recorder, Subject { plan: Some(&plan), process: &plan.process }, None, false);
+    if error.kind() != ErrorKind::Hook {
+        return Err(error);
+    }
+    let said = container.directory().hooks_file(false).map(|mut file| hooks::quote(&mut file));
+    Err(error.followed_by(&said.unwrap_or_default()))
 }

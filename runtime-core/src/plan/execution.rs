@@ -43,6 +43,25 @@ pub struct CpuSet {
     pub words: Vec<u64>,
 }
 
+/// A list such as `0-3,7` (cpuset(7), "List format").
+impl std::str::FromStr for CpuSet {
+    type Err = String;
+
+    fn from_str(list: &str) -> Result<CpuSet, String> {
+        numbers(list, CPUS, "processor").map(|words| CpuSet { words })
+    }
+}
+
+/// As one number, the way taskset(1) shows it.
+impl fmt::LowerHex for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = self.words.iter().rev().skip_while(|&&word| word == 0);
+        let prefix = if f.alternate() { "0x" } else { "" };
+        write!(f, "{prefix}{:x}", words.next().unwrap_or(&0))?;
+        words.try_for_each(|word| write!(f, "{word:016x}"))
+    }
+}
+
 /// Where an executed process may run. A container's first one may run on every processor that its cgroup has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AffinityPlan {
@@ -245,7 +264,14 @@ pub(super) fn plan_personality(
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{CpuSet, numbers};
+
+    #[test]
+    fn processors_as_a_number() {
+        for (list, number) in [("0", "0x1"), ("0-3,7", "0x8f"), ("64", "0x10000000000000000")] {
+            assert_eq!(format!("{:#x}", list.parse::<CpuSet>().expect(list)), number);
+        }
+    }
 
     #[test]
     fn lists_of_processors() {

@@ -44,9 +44,9 @@ pub struct HookPlan {
     pub path: CString,
     /// `argv`; the path itself when the config gives none.
     pub args: Vec<CString>,
-    /// `envp`. Without one in the config it is that of the container's process for startContainer, and empty for
-    /// all others: nothing of the caller's environment reaches a hook.
-    pub env: Vec<CString>,
+    /// `envp`. `None` for that of the container's process, `HOME` included, which startContainer hooks without one in the
+    /// config get. All others then have an empty one: nothing of the caller's environment reaches a hook.
+    pub env: Option<Vec<CString>>,
     /// It is killed after this long.
     pub timeout: Option<Duration>,
     /// Where what it says goes; nowhere but into an error, unless an annotation names files.
@@ -81,21 +81,16 @@ pub struct HooksPlan {
     pub poststop: Vec<HookPlan>,
 }
 
-/// `/hooks`. A startContainer hook without an environment gets that of the container's process.
-pub(super) fn plan(
-    hooks: &Hooks,
-    process_env: &[CString],
-    output: &HookOutput,
-    problems: &mut Problems,
-) -> HooksPlan {
+/// `/hooks`.
+pub(super) fn plan(hooks: &Hooks, output: &HookOutput, problems: &mut Problems) -> HooksPlan {
     let mut list = |kind: HookKind, hooks: &Option<Vec<Hook>>| {
         let place = Pointer::ROOT.key("hooks");
         let place = place.key(kind.key());
-        let default_env: &[CString] = if kind == HookKind::StartContainer { process_env } else { &[] };
+        let default_env = (kind != HookKind::StartContainer).then(Vec::new);
         let hooks = hooks.as_deref().unwrap_or_default().iter().enumerate();
         let one = |(index, hook)| HookPlan {
             output: output.clone(),
-            ..plan_one(index, hook, default_env, &place.item(index), problems)
+            ..plan_one(index, hook, default_env.clone(), &place.item(index), problems)
         };
         hooks.map(one).collect()
     };
@@ -113,7 +108,7 @@ pub(super) fn plan(
 fn plan_one(
     index: usize,
     hook: &Hook,
-    default_env: &[CString],
+    default_env: Option<Vec<CString>>,
     place: &Pointer<'_>,
     problems: &mut Problems,
 ) -> HookPlan {
@@ -129,8 +124,8 @@ fn plan_one(
         }
     };
     let env = match hook.env().as_deref() {
-        None | Some([]) => default_env.to_vec(),
-        Some(env) => super::environment::plan(env, &place.key("env"), problems),
+        None | Some([]) => default_env,
+        Some(env) => Some(super::environment::plan(env, &place.key("env"), problems)),
     };
     let timeout = hook.timeout().and_then(|seconds| match u64::try_from(seconds) {
         Ok(seconds) if seconds > 0 => Some(Duration::from_secs(seconds)),

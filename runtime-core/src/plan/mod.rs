@@ -154,11 +154,10 @@ impl Plan {
         let net_devices = net_devices::plan(linux.net_devices().as_ref(), &namespaces, host, &mut problems);
         let (hostname, domainname) = settings::plan_names(spec, &namespaces, &mut problems);
         let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
-        let process_env = process.as_ref().map_or(&[][..], |process| &process.env);
         let hooks = match spec.hooks() {
             Some(hooks) => {
                 let output = annotations::hook_output(spec, &mut problems);
-                hooks::plan(hooks, process_env, &output, &mut problems)
+                hooks::plan(hooks, &output, &mut problems)
             }
             None => HooksPlan::default(),
         };

@@ -5,6 +5,7 @@ use super::mount_options::{self, Parameter};
 use super::mounts::clean;
 use super::problems::{Pointer, Problems};
 use crate::spec;
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::path::Path;
 
@@ -29,8 +30,8 @@ pub struct RootfsPlan {
 pub struct MaskPlan {
     /// `/linux/readonlyPaths`.
     pub readonly: Vec<CString>,
-    /// `/linux/maskedPaths`.
-    pub masked: Vec<CString>,
+    /// `/linux/maskedPaths`, each with its index there, without those that stood there before.
+    pub masked: Vec<(u32, CString)>,
     /// The label of the file system that covers masked directories.
     pub label: Option<Parameter>,
 }
@@ -102,9 +103,12 @@ pub(super) fn plan_masks(
             }
             problems.text(&place.item(index), path.as_str())
         })
-        .collect()
+        .collect::<Vec<CString>>()
     };
     let readonly = absolute("readonlyPaths", linux.readonly_paths());
-    let masked = absolute("maskedPaths", linux.masked_paths());
+    let mut masked: Vec<(u32, CString)> = (0..).zip(absolute("maskedPaths", linux.masked_paths())).collect();
+    // Once is enough, and engines name some paths twice.
+    let mut seen = HashSet::new();
+    masked.retain(|(_, path)| seen.insert(path.clone()));
     MaskPlan { readonly, masked, label: label.cloned() }
 }

@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 pub(crate) struct ChildHook<'a> {
     plan: &'a HookPlan,
     argv: CStrings<'a>,
-    envp: CStrings<'a>,
+    /// `None` for that of the container's process.
+    envp: Option<CStrings<'a>>,
 }
 
 impl<'a> ChildHook<'a> {
@@ -20,7 +21,7 @@ impl<'a> ChildHook<'a> {
         ChildHook {
             plan,
             argv: CStrings::new(plan.args.iter().map(|arg| arg.as_c_str())),
-            envp: CStrings::new(plan.env.iter().map(|entry| entry.as_c_str())),
+            envp: plan.env.as_ref().map(|env| CStrings::new(env.iter().map(|entry| entry.as_c_str()))),
         }
     }
 
@@ -30,12 +31,13 @@ impl<'a> ChildHook<'a> {
     }
 
     /// Runs it: the state on stdin, what it says into `stdout` and `stderr`, killed at its timeout; with a filter that this
-    /// process does not have yet.
+    /// process does not have yet. `envp` is that of the container's process.
     pub(crate) fn run(
         &self,
         state: BorrowedFd<'_>,
         [stdout, stderr]: [BorrowedFd<'_>; 2],
         filter: Option<&husk_seccomp::Program>,
+        envp: &CStrings<'_>,
     ) -> Result<()> {
         nix::unistd::lseek(state, 0, nix::unistd::Whence::SeekSet).map_err(Failed::from(Call::Lseek))?;
         let hook = sys::clone(|| {
@@ -45,7 +47,7 @@ impl<'a> ChildHook<'a> {
                 .and_then(|()| sys::reset_signals())
                 .and_then(|()| filter.map_or(Ok(()), |filter| filter::install(filter).map(drop)));
             if connected.is_ok() {
-                sys::execve(&self.plan.path, &self.argv, &self.envp);
+                sys::execve(&self.plan.path, &self.argv, self.envp.as_ref().unwrap_or(envp));
             }
             sys::exit(127)
         })?;

@@ -18,6 +18,7 @@ use crate::terminal;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use std::convert::Infallible;
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Everything that the new process has, laid out before the clone.
@@ -42,6 +43,8 @@ pub(crate) struct Init<'a> {
     pub(crate) joins: &'a [(NamespaceKind, OwnedFd)],
     /// A directory fd of the host's procfs, for what a procfs of its own cannot do.
     pub(crate) host_proc: Option<BorrowedFd<'a>>,
+    /// Where the host has proc and sysfs, for a container whose root is made with chroot(2).
+    pub(crate) host_proc_mounts: &'a [CString],
     /// Whether the runtime runs hooks of its own between the mounts and the pivot.
     pub(crate) wait_for_hooks: bool,
     /// Whether the runtime has work to do before this process may go on.
@@ -153,7 +156,7 @@ fn join_namespaces(init: &Init<'_>) -> Result<()> {
 /// the user namespace has not, and it has every capability in its namespaces.
 fn open_files(init: &mut Init<'_>) -> Result<OwnedFd> {
     init.recorder.at(Step::OpenRootfs)?;
-    let rootfs = rootfs::open_rootfs(&init.plan.rootfs.path)?;
+    let rootfs = rootfs::open_rootfs(&init.plan.rootfs.path, init.plan.rootfs.propagation)?;
     for (plan, input) in init.plan.mounts.iter().zip(init.mounts.iter_mut()) {
         if input.is_bound_from_host(plan) {
             init.recorder.at_item(Step::OpenSource, plan.item)?;
@@ -225,7 +228,11 @@ fn build_rootfs(
     recorder.at(Step::IsolateMounts)?;
     rootfs::isolate()?;
     recorder.at(Step::AttachRootfs)?;
-    rootfs::attach(rootfs)?;
+    if init.wait_for_hooks && !plan.rootfs.no_pivot {
+        rootfs::attach_at(rootfs, &plan.rootfs.path)?;
+    } else {
+        rootfs::attach(rootfs)?;
+    }
     mount_all(init, rootfs, proc)?;
     for (item, node) in (0..).zip(&plan.devices.nodes) {
         recorder.at_item(Step::Device, item)?;
@@ -244,11 +251,16 @@ fn build_rootfs(
         say(init.channel, Word::MountsDone)?;
         wait_for_go(init.channel)?;
     }
+    if !init.create_container_hooks.is_empty() {
+        // As runc does: many a hook names the container's files by relative paths.
+        nix::unistd::fchdir(rootfs).map_err(Failed::from(sys::Call::Fchdir))?;
+    }
     run_hooks(init, Step::CreateContainerHook, init.create_container_hooks)?;
     mask(plan, rootfs, init)?;
     seal(plan, rootfs, init)?;
     recorder.at(Step::Pivot)?;
     if plan.rootfs.no_pivot {
+        rootfs::hide_host_proc(init.host_proc_mounts)?;
         rootfs::change_root(rootfs)?;
     } else {
         rootfs::pivot(rootfs)?;
@@ -327,8 +339,8 @@ fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
         rootfs::make_readonly(root, path)?;
     }
     let mut mask = Mask { label: plan.masks.label.as_ref(), ..Mask::default() };
-    for (item, path) in (0..).zip(&plan.masks.masked) {
-        init.recorder.at_item(Step::MaskedPath, item)?;
+    for (item, path) in &plan.masks.masked {
+        init.recorder.at_item(Step::MaskedPath, *item)?;
         mask.cover(root, path)?;
     }
     Ok(())
@@ -372,7 +384,7 @@ fn run_hooks(init: &Init<'_>, step: Step, hooks: &[ChildHook<'_>]) -> Result<()>
     };
     for hook in hooks {
         init.recorder.at_item(step, hook.item())?;
-        hook.run(state, output, filter)?;
+        hook.run(state, output, filter, &init.program.envp)?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) use device::{cover_target, make_device, make_link};
 pub(crate) use legacy::Legacy;
 pub(crate) use mask::{Mask, make_readonly};
 pub(crate) use mount::{MountInput, Mounter};
-pub(crate) use pivot::{attach, change_root, isolate, pivot, set_propagation};
+pub(crate) use pivot::{attach, attach_at, change_root, hide_host_proc, isolate, pivot, set_propagation};
 pub(crate) use source::{open_bind, open_inside, open_rootfs};
 pub(crate) use unmount::unmount;
 

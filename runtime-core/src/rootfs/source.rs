@@ -67,8 +67,12 @@ fn ready(copy: OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {
 }
 
 /// A copy of the rootfs with everything mounted in it. pivot_root(2) wants it unshared until the pivot is done.
-pub(crate) fn open_rootfs(path: &CStr) -> Result<OwnedFd> {
+/// One that is to be shared in the end is so with copies of its own; the host's mounts do not arrive in it.
+pub(crate) fn open_rootfs(path: &CStr, propagation: u64) -> Result<OwnedFd> {
     let copy = sys::open_tree(sys::cwd(), path, true)?;
     propagate(copy.as_fd(), libc::MS_SLAVE | libc::MS_REC)?;
+    if propagation & libc::MS_SHARED != 0 {
+        propagate(copy.as_fd(), libc::MS_PRIVATE)?;
+    }
     Ok(copy)
 }

@@ -19,6 +19,7 @@ const RECORD: &str = "record.json";
 const CONFIG: &str = "config.json";
 const RECORDER: &str = "recorder";
 const LOCK: &str = "lock";
+const HOOKS: &str = "hooks";
 
 /// Who changes a container is done soon, except in a hook that takes its time.
 const LOCK_WITHIN: Duration = Duration::from_secs(10);
@@ -186,6 +187,13 @@ impl StateDirectory {
     pub(crate) fn recorder_file(&self, create: bool) -> io::Result<File> {
         let path = self.path.join(RECORDER);
         File::options().read(true).write(create).create(create).mode(0o600).open(path)
+    }
+
+    /// A new file for what the hooks in the container say, or the one that is there: those before the start are asked about
+    /// by who creates, the others by who starts.
+    pub(crate) fn hooks_file(&self, create: bool) -> io::Result<File> {
+        let path = self.path.join(HOOKS);
+        File::options().read(true).append(create).create(create).mode(0o600).open(path)
     }
 
     /// A recorder that has no name: for an `exec`, of which there can be many at once.

@@ -7,7 +7,8 @@
 //! | `record.json` | id, bundle, init's pid and start time, cgroup, annotations; replaced atomically |
 //! | `config.json` | the config as it was at `create`, for `exec` and for the last hooks |
 //! | `recorder` | the flight recorder of the init |
-//! | `start` | the start gate |
+//! | `exec.fifo` | the start gate |
+//! | `hooks` | what the hooks in the container have said, where there are any |
 //! | `lock` | held by whoever changes the container |
 //!
 //! The status is not among them: it is asked of the kernel each time ([`status()`]).

@@ -182,8 +182,8 @@ impl Plan {
             let pointer = format!("/linux/readonlyPaths/{index}");
             lines.add(Step::ReadonlyPath, pointer, format!("{} is read-only, if it is there", text(path)));
         }
-        for (index, path) in self.masks.masked.iter().enumerate() {
-            let pointer = format!("/linux/maskedPaths/{index}");
+        for (item, path) in &self.masks.masked {
+            let pointer = format!("/linux/maskedPaths/{item}");
             lines.add(Step::MaskedPath, pointer, format!("{} is hidden, if it is there", text(path)));
         }
         for mount in self.mounts.iter().filter(|mount| mount.seal_readonly) {
