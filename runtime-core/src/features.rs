@@ -34,7 +34,7 @@ pub fn features(host: &Host) -> Value {
             },
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": { "modes": memory_modes, "flags": memory_flags },
             "mountExtensions": { "idmap": { "enabled": host.privileged } },
             "netDevices": { "enabled": true },

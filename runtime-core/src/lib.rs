@@ -138,6 +138,7 @@ mod process;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
 mod recorder;
 #[deny(clippy::indexing_slicing, clippy::expect_used)]
+mod resctrl;
 mod rootfs;
 mod runtime;
 mod socket;

@@ -30,6 +30,8 @@ steps! {
     MakeCgroup,
     /// Write limits and device rules into them.
     LimitCgroup,
+    /// Make the container's group in the resctrl file system, and move its processes there.
+    RdtGroup,
     /// Open the root file system, as a detached copy of its mount.
     OpenRootfs,
     /// Open what is to be bind-mounted, likewise.

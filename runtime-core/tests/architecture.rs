@@ -30,6 +30,7 @@ const ORDER: &[&str] = &[
     "bundle",
     "config",
     "features",
+    "resctrl",
     "plan",
     "default_spec",
     "options",

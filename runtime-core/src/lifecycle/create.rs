@@ -17,6 +17,7 @@ use crate::options::CreateOptions;
 use crate::plan::{NamespaceKind, Step};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
+use crate::resctrl::RdtGroup;
 use crate::runtime::Runtime;
 use crate::socket::Whose;
 use crate::state::{InitRecord, Record, StateDirectory, now, start_time};
@@ -44,8 +45,14 @@ pub(crate) fn create(
     let request = Request { runtime, id, bundle, options, plan: &plan, annotations };
 
     let directory = StateDirectory::claim(runtime.root(), id)?;
-    let mut undo =
-        Undo { directory: &directory, cgroup: None, process: None, crossing: None, owes_poststop: None };
+    let mut undo = Undo {
+        directory: &directory,
+        cgroup: None,
+        process: None,
+        crossing: None,
+        rdt: None,
+        owes_poststop: None,
+    };
     let built = directory.lock().and_then(|lock| {
         let init = build(&request, &directory, &mut undo)?;
         drop(lock);
@@ -96,6 +103,12 @@ fn assemble(
     recorder.runtime_at(Step::LimitCgroup)?;
     cgroup.apply(&plan.cgroup)?;
 
+    if let Some(rdt) = &plan.rdt {
+        recorder.runtime_at(Step::RdtGroup)?;
+        record.rdt = Some(undo.rdt.insert(RdtGroup::make(rdt)?).clone());
+        directory.write_record(&record)?;
+    }
+
     // After the cgroup, whose directories may be among the bind sources.
     let Birth { newborn, is_joiner, moved_in, console, pidfd_sockets, agent, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
@@ -104,7 +117,9 @@ fn assemble(
     }
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
-    Guide { request, recorder, cgroup, moved_in, hooks, id_maps, agent }.run(process, is_joiner, owed)?;
+    let rdt = record.rdt.as_ref();
+    Guide { request, recorder, cgroup, moved_in, rdt, hooks, id_maps, agent }
+        .run(process, is_joiner, owed)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,
@@ -145,6 +160,7 @@ fn new_record(request: &Request<'_>) -> Record {
         annotations: request.annotations.clone(),
         cgroup: CgroupRecord::planned(&plan.cgroup),
         unit: UnitRecord::planned(&plan.cgroup),
+        rdt: None,
         namespaces: kinds.map(|kind| kind.spec_name().to_owned()).collect(),
         chrooted: plan.rootfs.no_pivot || !plan.namespaces.is_new(NamespaceKind::Mount),
         session_keyring: plan.session_keyring.as_ref().map(text),

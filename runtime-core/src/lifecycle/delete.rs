@@ -57,6 +57,9 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
         }
     }
     cgroup.destroy()?;
+    if let Some(rdt) = &record.rdt {
+        rdt.remove();
+    }
     // With its directory gone systemd lets go of the unit in any case; asked, it has done so before the next one of
     // that name is started.
     let stopped = record.unit.as_ref().map_or(Ok(()), UnitRecord::stop);

@@ -19,6 +19,7 @@ use crate::process::handle::Process;
 use crate::process::joiner::{self, Joiner};
 use crate::process::runtime::{Newborn, channel, needed};
 use crate::recorder::{Position, Recorder};
+use crate::resctrl::RdtGroup;
 use crate::socket::{PidfdSocket, Whose};
 use crate::spec;
 use crate::state::{Alive, Record, Status};
@@ -61,7 +62,8 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let (newborn, joins, console, moved_in) = give_birth(&init, &record, &plan, options, &recorder)?;
     let subject = Subject { plan: None, process: &plan };
     let patience = Patience::new(&recorder, limit);
-    let mut guide = Guide { newborn, subject, recorder: &recorder, patience, agent, state };
+    let mut guide =
+        Guide { newborn, rdt: record.rdt.as_ref(), subject, recorder: &recorder, patience, agent, state };
     let made = guide
         .follow(joins)
         .and_then(|()| moved_in.map_or(Ok(()), |unit| unit.attach(guide.newborn.pid)))
@@ -178,6 +180,8 @@ fn give_birth<'a>(
 /// Who sees a new process through until it executes its program.
 struct Guide<'a> {
     newborn: Newborn,
+    /// The container's, to be entered before the process makes others.
+    rdt: Option<&'a RdtGroup>,
     subject: Subject<'a>,
     recorder: &'a Recorder,
     patience: Patience<'a>,
@@ -197,6 +201,10 @@ impl Guide<'_> {
         if let Some(adjustment) = self.subject.process.oom_score_adj {
             self.recorder.runtime_at(Step::OomScore)?;
             write_oom_score(self.newborn.pid, adjustment)?;
+        }
+        if let Some(rdt) = self.rdt {
+            self.recorder.runtime_at(Step::RdtGroup)?;
+            rdt.enter(self.newborn.pid)?;
         }
         match self.next_word()? {
             Some(Word::Ready) => Ok(()),

@@ -268,7 +268,11 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
                 "cannot write the SELinux label {:?} to `/proc/thread-self/attr/exec` (/process/selinuxLabel)",
                 text(label)
             ),
-            None => "cannot set the AppArmor profile (/process/apparmorProfile)".to_owned(),
+            None => {
+                let profile = process.apparmor.as_deref().unwrap_or_default();
+                let profile = String::from_utf8_lossy(profile.strip_prefix(b"exec ").unwrap_or(profile));
+                format!("cannot set the AppArmor profile {profile:?} (/process/apparmorProfile)")
+            }
         },
         Step::RaiseLimits => format!("cannot raise a limit (/process/rlimits/{item})"),
         Step::Limits => format!("cannot set a limit (/process/rlimits/{item})"),
@@ -286,6 +290,9 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
              policy in a v1 cpu cgroup takes a realtimeRuntime too"
                 .to_owned(),
         );
+    }
+    if step == Step::SecurityLabel && failed.errno == Errno::ENOENT && subject.process.selinux.is_none() {
+        return Some("no profile of that name is loaded (apparmor_parser -r FILE)".to_owned());
     }
     if step == Step::Keyring && failed.errno == Errno::EDQUOT {
         return Some(

@@ -18,6 +18,7 @@ use crate::plan::{HookKind, NamespaceKind, Plan, ProcessPlan, Step};
 use crate::process::channel::{Word, answer};
 use crate::process::runtime::Newborn;
 use crate::recorder::Recorder;
+use crate::resctrl::RdtGroup;
 use crate::state::Status;
 use crate::sys;
 use std::ffi::OsStr;
@@ -33,7 +34,7 @@ pub(super) struct Owed<'a> {
 
 /// Whether the runtime has work to do, once there is a process, before that goes on.
 pub(super) fn is_waited_for(plan: &Plan) -> bool {
-    plan.namespaces.is_new(NamespaceKind::User) || !plan.net_devices.is_empty()
+    plan.namespaces.is_new(NamespaceKind::User) || !plan.net_devices.is_empty() || plan.rdt.is_some()
 }
 
 /// Who guides a new process until it is ready.
@@ -42,6 +43,7 @@ pub(super) struct Guide<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) cgroup: &'a mut Cgroup,
     pub(super) moved_in: bool,
+    pub(super) rdt: Option<&'a RdtGroup>,
     pub(super) hooks: ContainerHooks<'a>,
     pub(super) id_maps: IdMaps,
     /// Who is to get the filter's listener.
@@ -106,6 +108,10 @@ impl Guide<'_> {
         if let Some(adjustment) = plan.process.oom_score_adj {
             recorder.runtime_at(Step::OomScore)?;
             write_oom_score(process.pid, adjustment)?;
+        }
+        if let Some(rdt) = self.rdt {
+            recorder.runtime_at(Step::RdtGroup)?;
+            rdt.enter(process.pid)?;
         }
         if !plan.net_devices.is_empty() {
             self.move_devices(process, crossing)?;

@@ -5,6 +5,7 @@ use crate::cgroup::Cgroup;
 use crate::network::Crossing;
 use crate::plan::{HookKind, Plan};
 use crate::process::runtime::Newborn;
+use crate::resctrl::RdtGroup;
 use crate::state::StateDirectory;
 use std::path::Path;
 
@@ -14,6 +15,7 @@ pub(super) struct Undo<'a> {
     pub(super) directory: &'a StateDirectory,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Newborn>,
+    pub(super) rdt: Option<RdtGroup>,
     /// Set once a network device may have moved in.
     pub(super) crossing: Option<Crossing>,
     /// Set once a hook of the runtime may have run: the last hooks are owed then, with this state on their stdin.
@@ -32,6 +34,9 @@ impl Undo<'_> {
         if let Some(mut cgroup) = self.cgroup {
             let _ = cgroup.kill(libc::SIGKILL);
             let _ = cgroup.undo();
+        }
+        if let Some(rdt) = self.rdt {
+            rdt.remove();
         }
         // While a process cannot be killed, what is on record is what `delete --force` will need.
         if ended {

@@ -23,6 +23,7 @@ mod namespaces;
 mod net_devices;
 pub(crate) mod problems;
 mod process;
+mod rdt;
 mod rlimits;
 mod rootfs;
 pub(crate) mod seccomp;
@@ -50,6 +51,7 @@ pub use namespaces::{IdMapping, Join, NamespaceKind, NamespacePlan};
 pub use net_devices::NetDevicePlan;
 pub use process::{CapabilityPlan, ProcessPlan, TerminalPlan, UserPlan};
 pub(crate) use process::{ProcessContext, plan_process};
+pub use rdt::RdtPlan;
 pub use rlimits::RlimitPlan;
 pub use rootfs::{MaskPlan, RootfsPlan};
 pub(crate) use seccomp::SeccompContext;
@@ -84,6 +86,8 @@ pub struct Plan {
     pub sysctls: Vec<SysctlPlan>,
     /// Network devices of the host that move into it.
     pub net_devices: Vec<NetDevicePlan>,
+    /// Its share of cache and memory bandwidth, when the config gives one.
+    pub rdt: Option<RdtPlan>,
     /// The host name, when the config gives one.
     pub hostname: Option<CString>,
     /// The NIS domain name, when the config gives one.
@@ -119,7 +123,7 @@ impl Plan {
         annotations::check(spec, &mut problems);
         let no_linux = empty_linux();
         let linux = spec.linux().as_ref().unwrap_or(&no_linux);
-        unsupported::check(spec, linux, &mut problems);
+        unsupported::check(spec, &mut problems);
 
         let namespaces = namespaces::plan(linux, host, &mut problems);
         let rootfs = rootfs::plan(
@@ -152,6 +156,8 @@ impl Plan {
             None => Vec::new(),
         };
         let net_devices = net_devices::plan(linux.net_devices().as_ref(), &namespaces, host, &mut problems);
+        let at_rdt = Pointer::ROOT.key("linux");
+        let rdt = rdt::plan(linux.intel_rdt().as_ref(), id, &at_rdt.key("intelRdt"), &mut problems);
         let (hostname, domainname) = settings::plan_names(spec, &namespaces, &mut problems);
         let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
         let hooks = match spec.hooks() {
@@ -174,6 +180,7 @@ impl Plan {
             masks,
             sysctls,
             net_devices,
+            rdt,
             hostname,
             domainname,
             process,

@@ -71,11 +71,6 @@ impl Problems {
         self.list.push(Problem { pointer: place.to_string(), message: message.into() });
     }
 
-    /// Records a field of the spec that this version does not do.
-    pub(crate) fn unsupported(&mut self, place: &Pointer<'_>, what: &str) {
-        self.add(place, format!("not supported yet: {what}"));
-    }
-
     /// Takes over what another crate found below a place.
     pub(crate) fn extend_below(
         &mut self,

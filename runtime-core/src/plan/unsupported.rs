@@ -2,10 +2,10 @@
 //! what was asked for. Each field that comes to be supported leaves this file.
 
 use super::problems::{Pointer, Problems};
-use crate::spec::{Linux, Spec};
+use crate::spec::Spec;
 
-/// Sections and fields outside `/process`, whose own are refused where it is planned.
-pub(super) fn check(spec: &Spec, linux: &Linux, problems: &mut Problems) {
+/// Sections of other platforms. Fields are refused where their sections are planned.
+pub(super) fn check(spec: &Spec, problems: &mut Problems) {
     let root = Pointer::ROOT;
     let sections = [
         ("solaris", spec.solaris().is_some()),
@@ -15,10 +15,5 @@ pub(super) fn check(spec: &Spec, linux: &Linux, problems: &mut Problems) {
     ];
     for (key, _) in sections.iter().filter(|(_, given)| *given) {
         problems.add(&root.key(key), "not supported: husk runs Linux containers, without a virtual machine");
-    }
-
-    let place = root.key("linux");
-    if linux.intel_rdt().is_some() {
-        problems.unsupported(&place.key("intelRdt"), "cache and memory bandwidth allocation (resctrl)");
     }
 }

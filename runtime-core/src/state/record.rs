@@ -2,6 +2,7 @@
 
 use crate::cgroup::{CgroupRecord, UnitRecord};
 use crate::plan::NamespaceKind;
+use crate::resctrl::RdtGroup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub(crate) struct Record {
     /// The unit of systemd whose directory it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<UnitRecord>,
+    /// Its group of the resctrl file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rdt: Option<RdtGroup>,
     /// The kinds of namespaces in which it does not share the runtime's, by their names in config.json.
     pub(crate) namespaces: Vec<String>,
     /// Its root is not the root of its mount namespace (`--no-pivot`, or a mount namespace that is not its own).

@@ -81,6 +81,13 @@ impl Plan {
         for rule in self.cgroup.device_rules.iter().flatten() {
             lines.add(Step::LimitCgroup, rule.pointer.as_str(), device_rule(rule));
         }
+        if let Some(rdt) = &self.rdt {
+            let shares =
+                if rdt.schemata.is_empty() { "as it is".to_owned() } else { rdt.schemata.join(", ") };
+            let monitor = if rdt.monitor.is_some() { ", monitored" } else { "" };
+            let text = format!("join the resctrl group {}: {shares}{monitor}", rdt.group);
+            lines.add(Step::RdtGroup, "/linux/intelRdt", text);
+        }
         if let Some(terminal) = self.process.terminal {
             let size = match (terminal.columns, terminal.rows) {
                 (0, 0) => String::new(),
