@@ -458,7 +458,7 @@ static REST: &[Row] = &[
     })
     .lacks(RUNC_TOO_OLD),
     Row::edit("net_devices_without_network", &["/linux/netDevices"], &["network"], |c| {
-        c.without_namespace("network").put("/linux/netDevices", json!({"lo": {"name": "lo1"}}))
+        c.without_namespace("network").put("/linux/netDevices", json!({"absent0": {"name": "absent1"}}))
     })
     .lacks(RUNC_TOO_OLD),
     Row::edit("hook_path_is_relative", &["/hooks/createRuntime/0/path"], &["absolute"], |c| {
