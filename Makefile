@@ -72,7 +72,10 @@ test-security: ## perform the known attacks, each race 100 times (as root; minut
 		cargo test -p husk-conformance --test security
 
 .PHONY: soak
-soak: ## the long forms of the tests: each race 1,000 times (as root; an hour or so)
+soak: ## the long forms of the tests: 2,000 containers, 50 at once; each race 1,000 times (as root; an hour or so)
+	@scripts/setup test
+	@scripts/build
+	scripts/soak $(husk)
 	@$(MAKE) --no-print-directory test-security SECURITY_ROUNDS=1000
 
 .PHONY: compatibility

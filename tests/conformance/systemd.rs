@@ -28,6 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(refused_update_changes_nothing),
         case!(reload_keeps_limits_and_devices),
         case!(oom_kill_leaves_the_others),
+        case!(one_process_is_enough_of_a_limit),
+        case!(too_little_memory_is_named),
         case!(unit_goes_with_the_container),
         case!(unit_goes_when_the_container_ends),
         case!(unit_goes_when_the_init_is_oom_killed),
@@ -313,6 +315,29 @@ fn oom_kill_leaves_the_others(lab: &Lab) -> Outcome {
     container.exec_sh("dd if=/dev/zero of=/dev/null bs=200M count=1 && echo done")?.exits(137).prints("");
     container.exec_sh("echo others live")?.ok().prints("others live");
     container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+fn one_process_is_enough_of_a_limit(lab: &Lab) -> Outcome {
+    for limit in [1, 2] {
+        let mut container = placed(lab, "")?;
+        container.config.put("/linux/resources/pids", json!({"limit": limit}));
+        container.up()?;
+        assert_eq!(read(&container, "pids", "", "pids.max")?, limit.to_string());
+        assert_eq!(shown(&unit_of(&container), "TasksMax")?, limit.to_string());
+        systemctl(&["daemon-reload"])?;
+        assert_eq!(read(&container, "pids", "", "pids.max")?, limit.to_string());
+        container.force_delete()?.ok();
+        container.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn too_little_memory_is_named(lab: &Lab) -> Outcome {
+    let mut container = placed(lab, "")?;
+    container.config.put("/linux/resources/memory", json!({"limit": 16 << 10, "swap": 16 << 10}));
+    container.config.args(&["/bin/true"]);
+    container.create()?.exits(1).says(&["container init was OOM-killed (memory limit too low?)"]);
     container.nothing_left()
 }
 

@@ -44,6 +44,9 @@ use unit::Unit;
 /// A killed process may take a while to go: its memory is given back, its files are written.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 
+/// The file that has to wait for a placeholder, where it says so little that there is no room for that.
+const PIDS_LIMIT: &str = "pids.max";
+
 /// The cgroup of one container.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -162,10 +165,12 @@ impl Cgroup {
     }
 
     /// To be called when the container's process is in it.
-    pub(crate) fn settle(&mut self) {
-        if let Some(unit) = &mut self.unit {
-            unit.settle();
-        }
+    pub(crate) fn settle(&mut self, plan: &CgroupPlan) -> Result<()> {
+        let Some(unit) = &mut self.unit else { return Ok(()) };
+        let is_late = unit.has_late_limit();
+        unit.settle()?;
+        let mut limits = plan.writes.iter().filter(|write| is_late && write.file == PIDS_LIMIT);
+        limits.try_for_each(|write| self.write(plan, write))
     }
 
     /// An existing directory is taken over, but not one that somebody uses.
@@ -191,7 +196,9 @@ impl Cgroup {
     /// Takes back [`Cgroup::create`] when a later step of the creation failed: also parents that it made go, if
     /// nobody else has moved in. The processes have to be dead or dying.
     pub(crate) fn undo(&mut self) -> Result<()> {
-        self.settle();
+        if let Some(unit) = &mut self.unit {
+            unit.dismiss();
+        }
         let destroyed = self.destroy();
         if let Some(unit) = &mut self.unit {
             unit.stop()?;
@@ -202,7 +209,8 @@ impl Cgroup {
 
     /// Writes the limits and the device rules.
     pub(crate) fn apply(&self, plan: &CgroupPlan) -> Result<()> {
-        for write in &plan.writes {
+        let is_late = self.unit.as_ref().is_some_and(Unit::has_late_limit);
+        for write in plan.writes.iter().filter(|write| !(is_late && write.file == PIDS_LIMIT)) {
             self.write(plan, write)?;
         }
         match (&plan.device_rules, &self.v2) {

@@ -2,14 +2,14 @@
 //!
 //! systemd starts a scope only around a process. Born first is therefore a *placeholder* that does nothing but wait: with
 //! it the scope is there, empty of anything of the container's, and its limits can be written before the container's
-//! init is born in it like in any other cgroup. Then the placeholder ends. If the runtime dies first, so does it, and
+//! init is born in it like in any other cgroup. When that is ready the placeholder ends. If the runtime dies first, so does it, and
 //! systemd clears the empty scope away.
 
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SystemdManager;
-use crate::plan::{CgroupPlan, Step, UnitPlan, UnitProperty};
+use crate::plan::{CgroupPlan, PropertyValue, Step, UnitPlan, UnitProperty};
 use crate::sys::{self, Born};
 use crate::systemd::{Started, Systemd};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ impl UnitRecord {
 pub(super) struct Unit {
     pub(super) record: UnitRecord,
     placeholder: Option<Placeholder>,
+    /// A limit of processes in which there is no room for the placeholder, and which is set when that has gone.
+    late_limit: Option<UnitProperty>,
     stop_on_drop: bool,
 }
 
@@ -63,10 +65,13 @@ impl Unit {
     pub(super) fn start(plan: &UnitPlan, mountpoint: &Path) -> Result<(Unit, PathBuf)> {
         let placeholder = if plan.is_slice() { None } else { Some(Placeholder::new()?) };
         let pid = placeholder.as_ref().map(|placeholder| placeholder.0.pid);
+        let mut plan = plan.clone();
+        let late_limit = if pid.is_some() { make_room(&mut plan) } else { None };
+        let plan = &plan;
         let mut systemd = Systemd::connect(&plan.manager).map_err(|error| error.at(Step::MakeCgroup))?;
         let started = systemd.start(plan, pid).map_err(|error| error.at(Step::MakeCgroup))?;
         let record = UnitRecord { name: plan.name.clone(), manager: plan.manager.clone() };
-        let unit = Unit { record, placeholder, stop_on_drop: started == Started::Now };
+        let unit = Unit { record, placeholder, late_limit, stop_on_drop: started == Started::Now };
         let below = match pid {
             Some(pid) => cgroup_of(pid)?,
             None => systemd.control_group(&plan.name).map_err(|error| error.at(Step::MakeCgroup))?,
@@ -74,8 +79,22 @@ impl Unit {
         Ok((unit, mountpoint.join(below.trim_start_matches('/'))))
     }
 
-    /// The container's process is in it.
-    pub(super) fn settle(&mut self) {
+    /// Whether the limit of processes is yet to be set.
+    pub(super) fn has_late_limit(&self) -> bool {
+        self.late_limit.is_some()
+    }
+
+    /// The container's process is in it, and needs no placeholder.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        self.placeholder = None;
+        match self.late_limit.take() {
+            Some(limit) => self.record.set_properties(&[limit]),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the placeholder: nothing is going to be born here.
+    pub(super) fn dismiss(&mut self) {
         self.placeholder = None;
     }
 
@@ -100,16 +119,32 @@ impl Drop for Unit {
     }
 }
 
+/// Where so few processes may be that the placeholder would keep out the container's first ones, one more is allowed
+/// for as long as it is there. Returns the limit that was asked for.
+fn make_room(plan: &mut UnitPlan) -> Option<UnitProperty> {
+    // A joiner and the init.
+    const FIRST_ONES: u64 = 2;
+    let limit = plan.properties.iter_mut().find(|property| property.name == "TasksMax")?;
+    let PropertyValue::Uint64(tasks @ ..=FIRST_ONES) = limit.value else { return None };
+    let asked = limit.clone();
+    limit.value = PropertyValue::Uint64(tasks + 1);
+    Some(asked)
+}
+
 /// A process that waits to be killed.
 #[derive(Debug)]
 struct Placeholder(Born);
 
 impl Placeholder {
     fn new() -> Result<Placeholder> {
-        sys::placeholder().map(Placeholder).map_err(|failed| {
+        let born = sys::placeholder().map_err(|failed| {
             Error::os("cannot make a process to start the scope with", failed.call.name(), failed.errno)
                 .at(Step::MakeCgroup)
-        })
+        })?;
+        // If memory is too short for the container's process, it is that one which has to die of it, and the scope has
+        // to be there to tell. Not everybody may ask for this.
+        let _ = std::fs::write(format!("/proc/{}/oom_score_adj", born.pid), "-1000");
+        Ok(Placeholder(born))
     }
 }
 

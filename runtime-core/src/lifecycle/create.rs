@@ -112,14 +112,12 @@ fn assemble(
     // After the cgroup, whose directories may be among the bind sources.
     let Birth { newborn, is_joiner, moved_in, console, pidfd_sockets, agent, hooks, id_maps } =
         give_birth(request, directory, cgroup, recorder)?;
-    if !moved_in {
-        cgroup.settle();
-    }
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
     let rdt = record.rdt.as_ref();
     Guide { request, recorder, cgroup, moved_in, rdt, hooks, id_maps, agent }
         .run(process, is_joiner, owed)?;
+    cgroup.settle(&plan.cgroup)?;
     let terminal = match console {
         Some(console) => console.receive()?,
         None => None,

@@ -41,7 +41,7 @@ pub(super) fn is_waited_for(plan: &Plan) -> bool {
 pub(super) struct Guide<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) recorder: &'a Recorder,
-    pub(super) cgroup: &'a mut Cgroup,
+    pub(super) cgroup: &'a Cgroup,
     pub(super) moved_in: bool,
     pub(super) rdt: Option<&'a RdtGroup>,
     pub(super) hooks: ContainerHooks<'a>,
@@ -94,7 +94,6 @@ impl Guide<'_> {
         let (plan, recorder) = (self.request.plan, self.recorder);
         if let (true, Some(unit)) = (self.moved_in, self.cgroup.unit()) {
             unit.attach(process.pid)?;
-            self.cgroup.settle();
         }
         if plan.namespaces.is_new(NamespaceKind::User) {
             recorder.runtime_at(Step::WriteMaps)?;
