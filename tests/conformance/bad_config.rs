@@ -68,6 +68,8 @@ fn refused(lab: &Lab, row: &Row) -> Outcome {
         crate::cgroups::needs_controller("cpuset")?;
     }
     let mut container = lab.container()?;
+    // A quota that the kernel finds too small is rounded up for systemd.
+    container.by_itself();
     let create = match row.change {
         Change::Edit(edit) => {
             edit(&mut container.config);
