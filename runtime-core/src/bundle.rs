@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::CreateOptions;
-use crate::plan::Plan;
+use crate::plan::{Compile, Plan};
 use crate::spec::Spec;
 use std::fs::File;
 use std::io::{self, Read};
@@ -95,6 +95,17 @@ impl Bundle {
     /// [`ErrorKind::InvalidInput`] with everything that is wrong: see [`Error::problems`].
     pub fn plan(&self, id: &ContainerId, host: &Host, options: &CreateOptions) -> Result<Plan> {
         Plan::new(&self.spec, &self.path, id, host, options)
+    }
+
+    /// The same with a filter that this one compiles.
+    pub(crate) fn plan_compiled_by(
+        &self,
+        compiler: &dyn Compile,
+        id: &ContainerId,
+        host: &Host,
+        options: &CreateOptions,
+    ) -> Result<Plan> {
+        Plan::compiled_by(compiler, &self.spec, &self.path, id, host, options)
     }
 }
 

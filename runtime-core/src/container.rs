@@ -5,12 +5,12 @@ use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::options::{CreateOptions, ExecOptions};
-use crate::plan::{HookPlan, Plan, ProcessPlan, Step, plan_exec};
+use crate::plan::{HookPlan, Plan, ProcessPlan, SeccompContext, Step, plan_exec};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
 use crate::runtime::{Runtime, Shared};
 use crate::spec;
-use crate::state::{Alive, Record, State, StateDirectory, Status, standing, status};
+use crate::state::{Alive, FilterCache, Record, State, StateDirectory, Status, standing, status};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -128,7 +128,8 @@ impl Container {
     pub(crate) fn plan(&self, record: &Record) -> Result<Plan> {
         let mut options = CreateOptions::new();
         options.seccomp_receiver.clone_from(&record.seccomp_receiver);
-        Plan::new(&self.spec()?, &record.bundle, &self.id, self.shared.host(), &options)
+        let (spec, host) = (self.spec()?, self.shared.host());
+        Plan::compiled_by(&self.filters(), &spec, &record.bundle, &self.id, host, &options)
     }
 
     /// The same with other mounts than those that it was made with.
@@ -137,7 +138,8 @@ impl Container {
         spec.set_mounts(Some(mounts.to_vec()));
         let mut options = CreateOptions::new();
         options.seccomp_receiver.clone_from(&record.seccomp_receiver);
-        Plan::new(&spec, &record.bundle, &self.id, self.shared.host(), &options)
+        let host = self.shared.host();
+        Plan::compiled_by(&self.filters(), &spec, &record.bundle, &self.id, host, &options)
     }
 
     pub(crate) fn plan_exec(
@@ -147,7 +149,14 @@ impl Container {
         options: &ExecOptions,
     ) -> Result<ProcessPlan> {
         let receiver = options.seccomp_receiver.as_deref().or(record.seccomp_receiver.as_deref());
-        plan_exec(&self.spec()?, process, self.shared.host(), receiver, options)
+        let spec = self.spec()?;
+        let filters = self.filters();
+        let seccomp = SeccompContext { spec: &spec, compiler: &filters, receiver };
+        plan_exec(&spec, process, self.shared.host(), seccomp, options).inspect(|_| filters.remember())
+    }
+
+    fn filters(&self) -> FilterCache {
+        FilterCache::of(self.directory.path().parent().unwrap_or(self.directory.path()))
     }
 
     pub(crate) fn poststop_hooks(&self, record: &Record) -> Result<Vec<HookPlan>> {

@@ -539,6 +539,10 @@ fn a_full_state_directory_leaves_nothing() {
         let before = Snapshot::take(&lab);
         let went = whole_life(&lab, "leak-full", &config, &options(&lab));
         forget_files(&lab);
+        if matches!(went, Went::Through) {
+            // Where there was room for a container, its filter may stay.
+            let _ = std::fs::remove_dir_all(lab.file("state/@filters"));
+        }
         before.assert_same(&lab, &format!("{went:?} with {size}"));
         umount2(&lab.file("state"), MntFlags::empty()).expect("umount");
         if let Went::At(error) = went {

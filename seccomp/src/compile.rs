@@ -22,6 +22,7 @@ use crate::program::{
 };
 use crate::prologue::prologue;
 use crate::rule::Rule;
+use crate::stored::instruction;
 use crate::vocabulary::{return_value, scmp_action, scmp_arch};
 
 /// From this many rules on, libseccomp arranges the calls as a binary tree instead of a list.
@@ -255,10 +256,4 @@ impl Compiler {
         }
         Ok(instructions.iter().map(instruction).collect())
     }
-}
-
-/// `struct sock_filter` as it lies in memory, in the byte order of this machine.
-fn instruction(bytes: &[u8; 8]) -> sock_filter {
-    let [c0, c1, jt, jf, k @ ..] = *bytes;
-    sock_filter { code: u16::from_ne_bytes([c0, c1]), jt, jf, k: u32::from_ne_bytes(k) }
 }

@@ -70,6 +70,7 @@ mod problem;
 mod program;
 mod prologue;
 mod rule;
+mod stored;
 mod vocabulary;
 
 pub use compile::compile;
@@ -77,4 +78,5 @@ pub use disassembly::Disassembly;
 pub use features::{libseccomp_version, supported_actions, supported_architectures, supported_flags};
 pub use problem::Problem;
 pub use program::{MAX_INSTRUCTIONS, Program, UnknownName};
+pub use stored::compiler;
 pub use vocabulary::{ACTIONS, KNOWN_FLAGS, OPERATORS};

@@ -20,7 +20,7 @@ use crate::recorder::Recorder;
 use crate::resctrl::RdtGroup;
 use crate::runtime::Runtime;
 use crate::socket::Whose;
-use crate::state::{InitRecord, Record, StateDirectory, now, start_time};
+use crate::state::{FilterCache, InitRecord, Record, StateDirectory, now, start_time};
 use crate::trace;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -39,7 +39,8 @@ pub(crate) fn create(
     } else {
         bundle
     };
-    let plan = bundle.plan(id, runtime.host(), options)?;
+    let filters = FilterCache::of(runtime.root());
+    let plan = bundle.plan_compiled_by(&filters, id, runtime.host(), options)?;
     check_preserved(plan.process.preserve_fds)?;
     let annotations = bundle.spec().annotations().clone().unwrap_or_default().into_iter().collect();
     let request = Request { runtime, id, bundle, options, plan: &plan, annotations };
@@ -59,7 +60,10 @@ pub(crate) fn create(
         Ok(init)
     });
     match built {
-        Ok(init) => Ok(Created { container: Container::new(runtime.shared(), id.clone(), directory), init }),
+        Ok(init) => {
+            filters.remember();
+            Ok(Created { container: Container::new(runtime.shared(), id.clone(), directory), init })
+        }
         Err(error) => {
             undo.run(&plan, bundle.path());
             Err(error)

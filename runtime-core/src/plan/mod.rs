@@ -54,7 +54,7 @@ pub(crate) use process::{ProcessContext, plan_process};
 pub use rdt::RdtPlan;
 pub use rlimits::RlimitPlan;
 pub use rootfs::{MaskPlan, RootfsPlan};
-pub(crate) use seccomp::SeccompContext;
+pub(crate) use seccomp::{Anew, Compile, SeccompContext};
 pub use seccomp::{ListenerPlan, SeccompPlan, SeccompPoint};
 pub use settings::SysctlPlan;
 
@@ -118,6 +118,18 @@ impl Plan {
         host: &Host,
         options: &CreateOptions,
     ) -> Result<Plan> {
+        Plan::compiled_by(&Anew, spec, bundle, id, host, options)
+    }
+
+    /// The same with a filter that this one compiles.
+    pub(crate) fn compiled_by(
+        compiler: &dyn Compile,
+        spec: &Spec,
+        bundle: &Path,
+        id: &ContainerId,
+        host: &Host,
+        options: &CreateOptions,
+    ) -> Result<Plan> {
         let mut problems = Problems::new();
         check_version(spec.version(), &mut problems);
         annotations::check(spec, &mut problems);
@@ -159,7 +171,7 @@ impl Plan {
         let at_rdt = Pointer::ROOT.key("linux");
         let rdt = rdt::plan(linux.intel_rdt().as_ref(), id, &at_rdt.key("intelRdt"), &mut problems);
         let (hostname, domainname) = settings::plan_names(spec, &namespaces, &mut problems);
-        let process = plan_init(spec, linux, &namespaces, host, options, &mut problems);
+        let process = plan_init(compiler, spec, linux, &namespaces, host, options, &mut problems);
         let hooks = match spec.hooks() {
             Some(hooks) => {
                 let output = annotations::hook_output(spec, &mut problems);
@@ -193,6 +205,7 @@ impl Plan {
 }
 
 fn plan_init(
+    compiler: &dyn Compile,
     spec: &Spec,
     linux: &spec::Linux,
     namespaces: &NamespacePlan,
@@ -207,7 +220,7 @@ fn plan_init(
     let context = ProcessContext {
         host,
         namespaces,
-        seccomp: SeccompContext { spec, receiver: options.seccomp_receiver.as_deref() },
+        seccomp: SeccompContext { spec, compiler, receiver: options.seccomp_receiver.as_deref() },
         personality: linux.personality().as_ref(),
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),
@@ -260,12 +273,12 @@ pub(crate) fn memory_policies() -> (Vec<&'static str>, Vec<&'static str>) {
     memory_policy::known()
 }
 
-/// Plans a further process in a container that was made from `spec`, and with the agent `receiver` if the config names none.
+/// Plans a further process in a container that was made from `spec`.
 pub(crate) fn plan_exec(
     spec: &Spec,
     process: &spec::Process,
     host: &Host,
-    receiver: Option<&Path>,
+    seccomp: SeccompContext<'_>,
     options: &crate::options::ExecOptions,
 ) -> Result<ProcessPlan> {
     let no_linux = empty_linux();
@@ -274,7 +287,7 @@ pub(crate) fn plan_exec(
     let context = ProcessContext {
         host,
         namespaces: &namespaces,
-        seccomp: SeccompContext { spec, receiver },
+        seccomp,
         personality: linux.personality().as_ref(),
         memory_policy: linux.memory_policy().as_ref(),
         keep_groups: annotations::keep_groups(spec),

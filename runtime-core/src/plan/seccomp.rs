@@ -4,6 +4,7 @@
 use super::annotations::{self, FAIL_UNKNOWN_SYSCALL, SECCOMP_RECEIVER};
 use super::problems::{Pointer, Problems};
 use crate::spec::{LinuxSeccomp, Spec};
+use husk_seccomp::Program;
 use std::path::{Path, PathBuf};
 
 /// When the filter is installed.
@@ -21,7 +22,7 @@ pub enum SeccompPoint {
 #[derive(Debug, Clone)]
 pub struct SeccompPlan {
     /// Compiled.
-    pub program: husk_seccomp::Program,
+    pub program: Program,
     /// When.
     pub point: SeccompPoint,
     /// Who answers notified calls, when the program notifies some.
@@ -37,11 +38,29 @@ pub struct ListenerPlan {
     pub metadata: Option<String>,
 }
 
+/// Who compiles profiles.
+pub(crate) trait Compile: std::fmt::Debug {
+    /// As [`husk_seccomp::compile`].
+    fn compile(&self, profile: &LinuxSeccomp) -> Result<Program, Vec<husk_seccomp::Problem>>;
+}
+
+/// Compiles each time, and remembers nothing.
+#[derive(Debug)]
+pub(crate) struct Anew;
+
+impl Compile for Anew {
+    fn compile(&self, profile: &LinuxSeccomp) -> Result<Program, Vec<husk_seccomp::Problem>> {
+        husk_seccomp::compile(profile)
+    }
+}
+
 /// What the plan of a filter depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeccompContext<'a> {
     /// The container's config.
     pub(crate) spec: &'a Spec,
+    /// Who compiles its profile.
+    pub(crate) compiler: &'a dyn Compile,
     /// The socket of the agent that the caller names, for a config that names none.
     pub(crate) receiver: Option<&'a Path>,
 }
@@ -55,7 +74,7 @@ pub(super) fn plan(
     let profile = context.spec.linux().as_ref()?.seccomp().as_ref()?;
     let linux = Pointer::ROOT.key("linux");
     let at = linux.key("seccomp");
-    let program = match husk_seccomp::compile(profile) {
+    let program = match context.compiler.compile(profile) {
         Ok(program) => program,
         Err(found) => {
             let found = found.into_iter().map(|problem| (problem.pointer, problem.message));

@@ -11,14 +11,18 @@
 //! | `hooks` | what the hooks in the container have said, where there are any |
 //! | `lock` | held by whoever changes the container |
 //!
+//! Beside them stands `@filters`, no container's directory: filters that were compiled once ([`FilterCache`]).
+//!
 //! The status is not among them: it is asked of the kernel each time ([`status()`]).
 
 mod directory;
+mod filters;
 mod record;
 mod status;
 mod time;
 
 pub(crate) use directory::{StateDirectory, replace_file};
+pub(crate) use filters::FilterCache;
 pub(crate) use record::{InitRecord, Record};
 pub(crate) use status::{Alive, find_init, standing, start_time, status};
 pub use status::{State, Status};
