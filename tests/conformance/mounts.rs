@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_is_read_only),
         case!(root_is_writable),
         case!(masked_paths),
+        case!(what_is_masked_twice_is_masked_once, lacks "runc 1.1": "masks it twice"),
         case!(read_only_paths),
         case!(missing_masked_and_read_only_paths),
         case!(nothing_reaches_the_host),
@@ -395,6 +396,14 @@ fn masked_paths(lab: &Lab) -> Outcome {
                   echo x > /secret; cat /secret";
     container.run_sh(script)?.ok().prints("refused");
     assert_eq!(fs::read(container.rootfs().join("secret"))?, b"secret");
+    Ok(())
+}
+
+fn what_is_masked_twice_is_masked_once(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    fs::create_dir(container.rootfs().join("hidden"))?;
+    container.config.put("/linux/maskedPaths", json!(["/hidden", "/proc/kcore", "/hidden"]));
+    container.run_sh("grep -c ' /hidden ' /proc/self/mountinfo")?.ok().prints("1");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(joined_pid_namespace_shows_its_processes),
         case!(joined_network_is_shared),
         case!(joined_user_namespace, lacks "runc 1.1": "asks for mappings where it joins"),
+        case!(joined_namespaces_have_different_owners, lacks "runc 1.1": "enters all with the rights of the user namespace"),
         case!(user_namespace_maps_ids),
         case!(user_namespace_shifts_the_devices),
         case!(user_namespace_with_several_ranges),
@@ -152,6 +153,23 @@ fn joined_user_namespace(lab: &Lab) -> Outcome {
     assert_eq!(link_of(&container, "user")?, link_of(&holder, "user")?);
     assert!(container.proc_file("status")?.contains("Uid:\t100000\t"));
     Ok(())
+}
+
+/// The network is the host's to give, and root of the user namespace that is joined with it may not enter it.
+fn joined_namespaces_have_different_owners(lab: &Lab) -> Outcome {
+    let (users, network) = (with_namespace(lab, "user")?, with_namespace(lab, "network")?);
+    let mut container = lab.container()?;
+    container
+        .config
+        .join("user", &format!("/proc/{}/ns/user", users.pid()?))
+        .join("network", &format!("/proc/{}/ns/net", network.pid()?))
+        .without_mount("/sys/fs/cgroup")
+        .without_mount("/sys");
+    container.up()?;
+    assert_eq!(link_of(&container, "user")?, link_of(&users, "user")?);
+    assert_eq!(link_of(&container, "net")?, link_of(&network, "net")?);
+    container.force_delete()?.ok();
+    container.nothing_left()
 }
 
 fn user_namespace_maps_ids(lab: &Lab) -> Outcome {

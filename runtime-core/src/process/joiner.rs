@@ -7,9 +7,10 @@
 use super::channel::{Word, say};
 use super::init::close_foreign_fds;
 use crate::credentials::{execution, limits};
-use crate::plan::{AffinityPlan, RlimitPlan, Step};
+use crate::plan::{AffinityPlan, NamespaceKind, RlimitPlan, Step};
 use crate::recorder::Recorder;
-use crate::sys::{self, Result};
+use crate::sys::{self, Failed, Result};
+use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// What to enter and how.
@@ -73,7 +74,25 @@ fn enter(joiner: &Joiner<'_>) -> Result<()> {
         joiner.recorder.at_item(Step::RaiseLimits, limit.item)?;
         limits::raise(0, limit)?;
     }
-    for (item, (fd, kinds)) in (0..).zip(joiner.targets) {
+    join(joiner)
+}
+
+/// One may belong to the user namespace that is joined with it, or to the host, whose privileges are gone in there: so
+/// each is tried with these, and what they do not suffice for is entered afterwards.
+fn join(joiner: &Joiner<'_>) -> Result<()> {
+    let is_user = |kinds: i32| kinds & NamespaceKind::User.clone_flag() != 0;
+    let mut entered = 0u64;
+    if joiner.targets.iter().any(|(_, kinds)| is_user(*kinds)) {
+        for (item, (fd, kinds)) in (0..).zip(joiner.targets).filter(|(_, (_, kinds))| !is_user(*kinds)) {
+            joiner.recorder.at_item(Step::JoinNamespace, item)?;
+            match sys::setns(*fd, *kinds) {
+                Ok(()) => entered |= 1 << item,
+                Err(Failed { errno: Errno::EPERM, .. }) => {}
+                Err(failed) => return Err(failed),
+            }
+        }
+    }
+    for (item, (fd, kinds)) in (0..).zip(joiner.targets).filter(|(item, _)| entered >> item & 1 == 0) {
         joiner.recorder.at_item(Step::JoinNamespace, item)?;
         sys::setns(*fd, *kinds)?;
     }
