@@ -120,6 +120,8 @@ steps! {
     Domainname,
     /// Put standard input, output and error in place.
     Stdio,
+    /// Put the fds that the process keeps in place.
+    PreserveFds,
     /// Set the execution domain.
     Personality,
     /// Say on which NUMA nodes memory is to be.
@@ -145,8 +147,6 @@ steps! {
     WorkingDirectory,
     /// Find the program, as the final user.
     FindExecutable,
-    /// Put the fds that the process keeps in place.
-    PreserveFds,
     // Handing over.
     /// Set the resource limits.
     Limits,

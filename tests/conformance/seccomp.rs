@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        case!(starts_under_filters_that_know_no_new_calls),
         case!(errno_is_given),
         case!(errno_is_the_rules_own),
         case!(errno_of_the_default),
@@ -350,5 +351,29 @@ fn no_filter_without_a_profile(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     let status = container.run_sh("cat /proc/self/status")?.ok();
     assert_eq!((status.value("Seccomp:"), status.value("Seccomp_filters:")), ("0", "0"));
+    Ok(())
+}
+
+/// Without no_new_privs the filter is in force while the process still is to find its program; profiles of some years ago
+/// refuse what was new then.
+fn starts_under_filters_that_know_no_new_calls(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let names = [
+        "clone3",
+        "close_range",
+        "fsopen",
+        "fsconfig",
+        "openat2",
+        "open_tree",
+        "move_mount",
+        "mount_setattr",
+    ];
+    container.config.put("/process/noNewPrivileges", json!(false)).put(
+        "/linux/seccomp",
+        json!({"defaultAction": "SCMP_ACT_ALLOW",
+               "syscalls": [{"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}),
+    );
+    container.config.args(&["echo", "started"]);
+    container.run()?.ok().prints("started");
     Ok(())
 }

@@ -120,7 +120,7 @@ fn executable(failed: Failed, process: &ProcessPlan) -> Error {
         Call::IsADirectory => {
             return Error::new(ErrorKind::NotExecutable, format!("exec: {:?}: is a directory", text(name)));
         }
-        Call::Openat2 => format!("exec: {:?}: stat {}", text(name), text(name)),
+        Call::Stat => format!("exec: {:?}: stat {}", text(name), text(name)),
         _ => format!("exec: {:?}", text(name)),
     };
     let words = words(failed.errno);
@@ -144,7 +144,7 @@ fn hook(step: Step, item: u32, failed: Failed, plan: Option<&Plan>) -> Error {
         .map_or_else(|| format!("error running {} hook #{item}", kind.key()), |hook| hooks::what(kind, hook));
     let sentence = match failed.call {
         Call::HookExited => format!("{what}: exit status {}", failed.number),
-        Call::HookSignalled => format!("{what}: killed by signal {}", failed.number),
+        Call::HookSignalled => format!("{what}: {}", hooks::killed(failed.number)),
         Call::HookTimedOut => {
             format!("{what}: it ran longer than its timeout{}", hook.map(hooks::seconds).unwrap_or_default())
         }

@@ -131,7 +131,7 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
         (false, ..) => format!("{what}: it ran longer than its timeout{}", seconds(hook)),
         (true, Some(0), _) => return Ok(()),
         (true, Some(code), _) => format!("{what}: exit status {code}"),
-        (true, None, signal) => format!("{what}: killed by signal {}", signal.unwrap_or(0)),
+        (true, None, signal) => format!("{what}: {}", killed(signal.unwrap_or(0))),
     };
     Err(Error::new(ErrorKind::Hook, failure + &quote(&mut output)).at(Step::RuntimeHook))
 }
@@ -140,6 +140,12 @@ fn run(kind: HookKind, hook: &HookPlan, bundle: &Path, state: &[u8]) -> Result<(
 pub(crate) fn what(kind: HookKind, hook: &HookPlan) -> String {
     let HookPlan { path, item, .. } = hook;
     format!("error running {} hook #{item}: {path:?} (/hooks/{0}/{item})", kind.key())
+}
+
+/// How a hook ended that a signal killed; what a filter of system calls does is worth words.
+pub(crate) fn killed(signal: i32) -> String {
+    let words = if signal == libc::SIGSYS { " (bad system call)" } else { "" };
+    format!("killed by signal {signal}{words}")
 }
 
 /// ` of 5 s`, for the sentence about it.
