@@ -61,6 +61,42 @@ fn an_engines_default_profile() {
     }
 }
 
+/// What Docker gives its containers, as it wrote it, and with the architecture that it leaves out here.
+#[test]
+fn dockers_profile() {
+    let config = include_str!("../../runtime-core/tests/plan/docker.json");
+    let config: Value = serde_json::from_str(config).expect("the fixture is JSON");
+    let mut written = config["linux"]["seccomp"].clone();
+    agrees_with_the_profile(&profile(written.clone()), 4);
+    written["architectures"].as_array_mut().expect("a list").push("SCMP_ARCH_AARCH64".into());
+    agrees_with_the_profile(&profile(written), 5);
+}
+
+/// What Podman gives its containers. Its rules for `socket` overlap, so that libseccomp decides what they mean.
+#[test]
+fn podmans_profile() {
+    let config = include_str!("../../runtime-core/tests/plan/podman.json");
+    let config: Value = serde_json::from_str(config).expect("the fixture is JSON");
+    let profile = profile(config["linux"]["seccomp"].clone());
+    let theirs = libseccomp_alone::compile(&profile, &scmp_archs(&profile)).expect("libseccomp takes it");
+    let ours = compile(&profile).expect("the profile compiles");
+    let values = values(&profile);
+    let mut dice = Dice(6);
+    for abi in Abi::ALL {
+        let numbers = numbers(abi);
+        let check = |call| {
+            let (ran, expected) = (machine::run(ours.instructions(), &call), machine::run(&theirs, &call));
+            assert_eq!(ran, expected, "{abi:?} {call:x?}");
+        };
+        for &number in &numbers {
+            values.iter().for_each(|&value| check(abi.call(number, [value; 6])));
+        }
+        for _ in 0..10_000 {
+            check(abi.call(dice.number(abi, &numbers), dice.args(&values)));
+        }
+    }
+}
+
 /// As Podman has it: conditions for `socket` that contradict each other when x86 reaches it through `socketcall`, were it
 /// not for the rule that allows all of that.
 #[test]
