@@ -6,11 +6,12 @@
 #
 # Runs are interleaved: each of $ROUNDS rounds measures every runtime $RUNS times, so that a slow minute of the machine
 # falls on all of them. The workloads are the functions work_NAME; add one, and its name to WORKLOADS.
+# shellcheck disable=SC2016  # dollars in single quotes are jq's, or of a script that is written
 set -euo pipefail
 
 layout=$1
 shift
-WORKLOADS=(run lifecycle exec state ten seccomp mounts)
+WORKLOADS=(run lifecycle exec state kill pause hundred eight probes seccomp limits maps cpus mounts containers resident)
 ((!$#)) || WORKLOADS=("$@")
 runtimes=(husk crun runc)
 [ "$layout" = unified ] || runtimes=(husk runc) # crun refuses a hybrid host
@@ -53,10 +54,36 @@ make_bundles() {
   ln -s busybox /mnt/rootfs/bin/true
   ln -s busybox /mnt/rootfs/bin/sleep
   bundle plain plain
-  # shellcheck disable=SC2016  # the dollar is jq's
   bundle seccomp seccomp '.linux.seccomp = $docker[0].linux.seccomp'
-  for number in {0..9}; do bundle "ten$number" "ten$number"; done
+  bundle limits limits '.linux.resources.memory.limit = 67108864 | .linux.resources.pids.limit = 100
+    | .linux.resources.cpu = {quota: 50000, period: 100000, shares: 512}'
+  for number in {0..7}; do bundle "eight$number" "eight$number"; done
+  bundle_maps
+  bundle_cpus
   for number in "${runtimes[@]}"; do bundle "sleep-$number" "sleep-$number" '.process.args = ["/bin/sleep", "1000000"]'; done
+}
+
+# A user namespace and 40 bind mounts, plain (maps) or with its ids (idmaps). The root belongs to the user namespace's.
+bundle_maps() {
+  local number ids='{containerID: 0, hostID: 100000, size: 65536}' user
+  mkdir -p /mnt/mapped/{bin,dev,proc,sys,etc} /mnt/sources
+  cp /mnt/rootfs/bin/busybox /mnt/mapped/bin && ln -s busybox /mnt/mapped/bin/true
+  for number in {0..39}; do mkdir "/mnt/sources/$number" "/mnt/mapped/$number"; done
+  chown -R 100000:100000 /mnt/mapped
+  user='.root.path = "/mnt/mapped" | .linux.namespaces += [{type: "user"}] | .linux.uidMappings = ['"$ids"'] | .linux.gidMappings = ['"$ids"']'
+  bundle maps maps "$user"' | .mounts += [range(40) | {destination: "/\(.)", source: "/mnt/sources/\(.)", type: "bind", options: ["bind"]}]'
+  bundle idmaps idmaps "$user"' | .mounts += [range(40) | {destination: "/\(.)", source: "/mnt/sources/\(.)", type: "bind", options: ["bind"],
+    uidMappings: ['"$ids"'], gidMappings: ['"$ids"']}]'
+}
+
+# The paths that Kubernetes masks, on a machine of 128 processors: its /sys is a part of the root here.
+bundle_cpus() {
+  local number
+  mkdir -p /mnt/cpus
+  cp -a /mnt/rootfs/. /mnt/cpus
+  for number in {0..127}; do mkdir -p "/mnt/cpus/sys/devices/system/cpu/cpu$number/thermal_throttle"; done
+  bundle cpus cpus '.root.path = "/mnt/cpus" | .mounts |= map(select(.destination | startswith("/sys") | not))
+    | .linux.maskedPaths += [range(128) | "/sys/devices/system/cpu/cpu\(.)/thermal_throttle"]'
 }
 
 # Measure commands against each other: WORKLOAD, then NAME COMMAND pairs. No shell stands between hyperfine and COMMAND.
@@ -68,7 +95,7 @@ measure() {
     shift 2
   done
   for ((round = 0; round < ROUNDS; round++)); do
-    hyperfine -N --style none --warmup 1 --runs "$RUNS" --export-json /tmp/times.json "${commands[@]}" >/dev/null 2>/tmp/hyperfine.log ||
+    hyperfine -N --style none --warmup 1 ${PREPARE:+--prepare "$PREPARE"} --runs "${runs:-$RUNS}" --export-json /tmp/times.json "${commands[@]}" >/dev/null 2>/tmp/hyperfine.log ||
       { cat /tmp/hyperfine.log >&2; return 1; }
     jq -c --arg workload "$workload" '
       .results[] | {workload: $workload, runtime: .name, times: [.measurements[].time_wall_clock.value],
@@ -140,36 +167,118 @@ work_state() {
   sleepers_down
 }
 
-work_ten() {
-  local runtime number
+# For scripts of commands: CODE is the body, in which $1 is the runtime. NAME, LABEL, CODE.
+script_pairs() {
+  local runtime
   pairs=()
-  for runtime in "${runtimes[@]}" floor; do
-    {
-      echo '#!/bin/sh'
-      for number in {0..9}; do
-        case $runtime in
-          floor) echo "$(floor_run "ten$number") -- /bin/true &" ;;
-          *) echo "$runtime run -b /mnt/bundles/ten$number ten$number &" ;;
-        esac
-      done
-      echo wait
-    } >"/mnt/bin/ten-$runtime"
-    chmod +x "/mnt/bin/ten-$runtime"
-    pairs+=("$runtime" "ten-$runtime")
+  for runtime in "${runtimes[@]}"; do
+    printf '#!/bin/sh -e\nset -- %s\n%s\n' "$runtime" "$2" >"/mnt/bin/$1-$runtime"
+    chmod +x "/mnt/bin/$1-$runtime"
+    pairs+=("$runtime" "$1-$runtime")
   done
-  measure 'run, 10 at once' "${pairs[@]}"
+}
+
+work_kill() {
+  sleepers_up
+  script_pairs kill 'exec $1 kill sleep-$1 CONT'
+  measure 'kill' "${pairs[@]}"
+  sleepers_down
+}
+
+work_pause() {
+  sleepers_up
+  script_pairs pause '$1 pause sleep-$1
+exec $1 resume sleep-$1'
+  measure 'pause, resume' "${pairs[@]}"
+  sleepers_down
+}
+
+work_hundred() {
+  script_pairs hundred 'for number in $(seq 100); do $1 run -b /mnt/bundles/plain plain; done'
+  runs=1 measure 'run, 100 in sequence' "${pairs[@]}"
+}
+
+work_eight() {
+  script_pairs eight 'for number in 0 1 2 3 4 5 6 7; do $1 run -b /mnt/bundles/eight$number eight$number & done
+wait'
+  measure 'run, 8 at once' "${pairs[@]}"
+}
+
+# What 50 containers with a probe a second cost in a second: user and sys are shares of one processor, times 1000.
+work_probes() {
+  local runtime number
+  for runtime in "${runtimes[@]}"; do
+    for number in {1..50}; do
+      bundle probe "probe-$runtime-$number" '.process.args = ["/bin/sleep", "1000000"]'
+      "$runtime" run -d -b /mnt/bundles/probe "probe-$number" </dev/null >/dev/null 2>&1
+    done
+  done
+  script_pairs probes 'for number in $(seq 50); do $1 exec probe-$number /bin/true; done'
+  runs=1 measure 'exec in each of 50 containers' "${pairs[@]}"
+  for runtime in "${runtimes[@]}"; do
+    for number in {1..50}; do "$runtime" delete -f "probe-$number"; done
+  done
+}
+
+# Where the host has the controllers: under cgroup v2 alone on a hybrid host nobody can limit anything.
+work_limits() {
+  [ "$layout" = host ] || grep -qw memory /sys/fs/cgroup/cgroup.controllers || return 0
+  script_pairs limits 'exec $1 run -b /mnt/bundles/limits limits'
+  measure 'run, with memory, cpu and pids limits' "${pairs[@]}"
+}
+
+work_maps() {
+  script_pairs maps 'exec $1 run -b /mnt/bundles/maps maps'
+  measure 'run, user namespace, 40 bind mounts' "${pairs[@]}"
+  script_pairs idmaps 'exec $1 run -b /mnt/bundles/idmaps idmaps'
+  measure 'run, user namespace, 40 idmapped bind mounts' "${pairs[@]}"
+}
+
+work_cpus() {
+  script_pairs cpus 'exec $1 run -b /mnt/bundles/cpus cpus'
+  measure 'run, masked paths of 128 processors' "${pairs[@]}"
+}
+
+# husk's containers for all: what grows with them grows in the kernel, or in husk.
+work_containers() {
+  local number=0 count
+  for count in 100 500; do
+    for ((; number < count; number++)); do
+      bundle many "many-$number" '.process.args = ["/bin/sleep", "1000000"]'
+      husk run -d -b /mnt/bundles/many "many-$number" </dev/null >/dev/null 2>&1
+    done
+    run_pairs plain ''
+    measure "run, $count containers running" "${pairs[@]}"
+  done
+  for ((number = 0; number < 500; number++)); do husk delete -f "many-$number"; done
+}
+
+# How much of a start is the copy of a large caller's page tables, which no runtime in a library can leave out. From
+# the clone to the end; the floor itself tells.
+work_resident() {
+  local mib run
+  for mib in 10 1000; do
+    for ((run = 0; run < ROUNDS * 2; run++)); do
+      # shellcheck disable=SC2046  # words
+      $(floor_run plain) --resident "$mib" -- /bin/true
+    done | jq -sc --arg workload "clone, by a caller of $mib MiB" \
+      '{workload: $workload, runtime: "floor", times: ., user: 0, system: 0}' >>"/srv/$layout.jsonl"
+  done
 }
 
 # The floor takes the filter that crun has compiled and cached. Without crun there is no floor here.
 work_seccomp() {
-  local cached=()
+  local cached=''
   if [[ " ${runtimes[*]} " == *' crun '* ]]; then
     crun run -b /mnt/bundles/seccomp seccomp
-    mapfile -t cached < <(find /run/crun/.cache/seccomp -type f -size +0)
+    # A copy, since the cache is emptied below.
+    find /run/crun/.cache/seccomp -type f -size +0 -exec cp {} /tmp/filter \;
+    cached=/tmp/filter
   fi
-  run_pairs seccomp "${cached:+--filter ${cached[0]}}"
-  [ -n "${cached:-}" ] || pairs=("${pairs[@]:0:${#pairs[@]}-2}")
-  measure "run, with Docker's seccomp profile" "${pairs[@]}"
+  run_pairs seccomp "${cached:+--filter $cached}"
+  [ -n "$cached" ] || pairs=("${pairs[@]:0:${#pairs[@]}-2}")
+  PREPARE='rm -rf /run/crun/.cache /run/husk/.cache' measure "run, Docker's seccomp profile for the first time" "${pairs[@]}"
+  measure "run, Docker's seccomp profile again" "${pairs[@]}"
 }
 
 # A tree of 11 mounts, bound again and again: 1,001 and 4,004 mounts.

@@ -12,6 +12,9 @@ report() { # WORK ROOT
       host) printf '\n### The cgroup layout of this machine (%s)\n\ncrun refuses a hybrid host.\n\n' "$(layout_name)" ;;
     esac
     times "$root" "$work/out/$layout.jsonl"
+    if [ "$layout" = unified ]; then
+      printf '\n![run over the number of host mounts](performance/mounts.svg)\n![run over the number of running containers](performance/containers.svg)\n'
+    fi
     echo
     footprint_table "$work/out/$layout.footprint"
   done

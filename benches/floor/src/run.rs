@@ -3,6 +3,7 @@
 use crate::call::{EMPTY, call, clone, execute, give_up_privileges, install_filter, open, wait};
 use crate::{Rest, c_string, cgroup};
 use std::ffi::CStr;
+use std::time::Instant;
 
 const SET_FLAG: i32 = 0;
 const SET_STRING: i32 = 1;
@@ -26,11 +27,16 @@ pub(crate) fn run(rootfs: &str, rest: &Rest) {
     let tree = call!(SYS_open_tree, rootfs, EMPTY.as_ptr(), TREE | libc::AT_RECURSIVE);
     let new =
         libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let started = Instant::now();
     let pid = clone(new, v2);
     if pid == 0 {
         contained(tree, rest);
     }
     wait(pid);
+    if !rest.resident.is_empty() {
+        // Without the time that it took to touch so much.
+        println!("{}", started.elapsed().as_secs_f64());
+    }
     rest.cgroups.iter().for_each(|directory| cgroup::remove(directory));
 }
 
