@@ -47,7 +47,7 @@ pub(super) fn give_birth<'a>(
 ) -> Result<Birth<'a>> {
     let (plan, options) = (request.plan, request.options);
     let birthplace = cgroup.birthplace()?;
-    let mut files = FileSystem::open(plan, cgroup, recorder)?;
+    let mut files = FileSystem::open(plan, request.runtime.host(), cgroup, recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
@@ -70,6 +70,9 @@ pub(super) fn give_birth<'a>(
             .into_iter()
             .chain(files.rootfs.as_ref().map(AsFd::as_fd))
             .chain(files.mounts.iter().filter_map(|mount| Some(mount.source.as_ref()?.as_fd())))
+            .chain(
+                files.small_namespace.iter().flat_map(|small| [small.namespace.as_fd(), small.null.as_fd()]),
+            )
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
             .chain(joins.iter().map(|(_, fd)| fd.as_fd()))
             .chain(host_proc.as_ref().map(AsFd::as_fd))
@@ -91,6 +94,8 @@ pub(super) fn give_birth<'a>(
         start: gate.start.as_fd(),
         rootfs: files.rootfs.as_ref().map(AsFd::as_fd),
         mounts: &mut files.mounts,
+        small_namespace: files.small_namespace.as_ref().map(|small| small.namespace.as_fd()),
+        null: files.small_namespace.as_ref().map(|small| small.null.as_fd()),
         seals: &mut files.seals,
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
         joins: if two_stages { &[] } else { &joins },
@@ -109,7 +114,7 @@ pub(super) fn give_birth<'a>(
 
     recorder.runtime_at(Step::Clone)?;
     let into = birthplace.into.as_ref().map(AsFd::as_fd);
-    let new = clone_flags(&plan.namespaces);
+    let new = clone_flags(&plan.namespaces, files.small_namespace.is_some());
     let targets: Vec<(BorrowedFd<'_>, i32)> =
         joins.iter().map(|(kind, fd)| (fd.as_fd(), kind.clone_flag())).collect();
     let joiner = Joiner {
@@ -155,11 +160,12 @@ fn needs_joiner(namespaces: &NamespacePlan) -> bool {
 }
 
 /// The namespaces that are made with the clone. A cgroup namespace, and a time namespace with offsets, the process
-/// makes itself.
-fn clone_flags(namespaces: &NamespacePlan) -> u64 {
+/// makes itself; a small mount namespace is there.
+fn clone_flags(namespaces: &NamespacePlan, small_namespace: bool) -> u64 {
     let later = |kind| match kind {
         NamespaceKind::Cgroup => true,
         NamespaceKind::Time => !namespaces.time_offsets.is_empty(),
+        NamespaceKind::Mount => small_namespace,
         _ => false,
     };
     let flags =

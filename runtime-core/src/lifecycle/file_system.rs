@@ -1,8 +1,10 @@
 //! The rootfs and the bind sources of a new container, opened and laid out before the clone.
 
 use super::id_maps::IdMaps;
+use super::small_namespace::SmallNamespace;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::host::Host;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Legacy, MountInput};
@@ -22,10 +24,12 @@ pub(super) struct FileSystem {
     pub(super) mounts: Vec<MountInput>,
     pub(super) seals: Vec<Option<OwnedFd>>,
     pub(super) id_maps: IdMaps,
+    /// Where the new process builds it, if not in a copy of the runtime's mount namespace.
+    pub(super) small_namespace: Option<SmallNamespace>,
 }
 
 impl FileSystem {
-    pub(super) fn open(plan: &Plan, cgroup: &Cgroup, recorder: &Recorder) -> Result<FileSystem> {
+    pub(super) fn open(plan: &Plan, host: &Host, cgroup: &Cgroup, recorder: &Recorder) -> Result<FileSystem> {
         let inside = plan.rootfs.opened_inside;
         let mut rootfs = None;
         if !inside {
@@ -42,7 +46,8 @@ impl FileSystem {
             mounts.push(input);
         }
         let seals = plan.mounts.iter().map(|_| None).collect();
-        Ok(FileSystem { rootfs, mounts, seals, id_maps })
+        let small_namespace = SmallNamespace::open(plan, host, &mounts);
+        Ok(FileSystem { rootfs, mounts, seals, id_maps, small_namespace })
     }
 }
 

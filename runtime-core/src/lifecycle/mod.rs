@@ -18,6 +18,7 @@ mod mount_hints;
 mod prepare;
 mod readiness;
 mod request;
+mod small_namespace;
 mod start;
 mod undo;
 mod update;

@@ -35,6 +35,9 @@ pub(crate) struct Init<'a> {
     pub(crate) rootfs: Option<BorrowedFd<'a>>,
     /// One for each mount of the plan; the sources have room here where the runtime could not open them.
     pub(crate) mounts: &'a mut [MountInput],
+    /// A mount namespace to build it in that is not a copy of the runtime's, and the null device, detached, for there.
+    pub(crate) small_namespace: Option<BorrowedFd<'a>>,
+    pub(crate) null: Option<BorrowedFd<'a>>,
     /// Room for what is to be made read-only at the end, one for each mount.
     pub(crate) seals: &'a mut [Option<OwnedFd>],
     /// `cgroup.procs` of each v1 hierarchy.
@@ -122,6 +125,8 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     drop((terminal, proc, opened));
     // What the container's own paths could lead to, as `/proc/self/fd/N`, is gone before the first of them is used.
     close_foreign_fds(init.late_fds)?;
+    // It may wait for long, beside many others; and after this a filter may be in the way.
+    sys::give_back_stack();
     let index = entry::prepare(&mut init.program, init.channel, recorder)?;
 
     // Who: the container's user, who holds no privilege that its process will not have.
@@ -226,6 +231,9 @@ fn build_rootfs(
 ) -> Result<Option<OwnedFd>> {
     let (plan, recorder) = (init.plan, init.recorder);
     recorder.at(Step::IsolateMounts)?;
+    if let Some(namespace) = init.small_namespace {
+        sys::setns(namespace, NamespaceKind::Mount.clone_flag())?;
+    }
     rootfs::isolate()?;
     recorder.at(Step::AttachRootfs)?;
     if init.wait_for_hooks && !plan.rootfs.no_pivot {
@@ -338,7 +346,7 @@ fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
         init.recorder.at_item(Step::ReadonlyPath, item)?;
         rootfs::make_readonly(root, path)?;
     }
-    let mut mask = Mask { label: plan.masks.label.as_ref(), ..Mask::default() };
+    let mut mask = Mask { label: plan.masks.label.as_ref(), given_null: init.null, ..Mask::default() };
     for (item, path) in &plan.masks.masked {
         init.recorder.at_item(Step::MaskedPath, *item)?;
         mask.cover(root, path)?;

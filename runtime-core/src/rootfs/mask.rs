@@ -21,11 +21,13 @@ pub(crate) fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     sys::move_mount(copy.as_fd(), target.as_fd())
 }
 
-/// What masks: opened when the first path needs it.
+/// What masks. The first path that needs it gets the thing itself, every other one a copy of that.
 #[derive(Debug, Default)]
 pub(crate) struct Mask<'a> {
     /// A parameter for the file system that covers directories: its security label.
     pub(crate) label: Option<&'a Parameter>,
+    /// The null device, detached, if the host's cannot be reached from here.
+    pub(crate) given_null: Option<BorrowedFd<'a>>,
     pub(crate) null: Option<OwnedFd>,
     pub(crate) empty: Option<OwnedFd>,
 }
@@ -45,26 +47,33 @@ impl Mask<'_> {
     }
 
     fn cover_directory(&mut self, target: BorrowedFd<'_>) -> Result<()> {
-        if let Some(empty) = &self.empty {
-            // The first one is attached by now, so it can be copied.
-            let copy = sys::open_tree(empty.as_fd(), c"", false)?;
-            return sys::move_mount(copy.as_fd(), target);
-        }
-        let empty = empty_directory(self.label)?;
-        sys::move_mount(empty.as_fd(), target)?;
-        self.empty = Some(empty);
-        Ok(())
+        let label = self.label;
+        cover_with(&mut self.empty, || empty_directory(label), target)
     }
 
     fn cover_file(&mut self, target: BorrowedFd<'_>) -> Result<()> {
-        let null = match self.null.take() {
-            Some(null) => null,
-            None => host_null()?,
+        let given = self.given_null;
+        let null = || match given {
+            Some(null) => null.try_clone_to_owned().map_err(|_| Failed::new(Call::Fcntl, Errno::EMFILE)),
+            None => open_null(),
         };
-        let copy = sys::open_tree(null.as_fd(), c"", false)?;
-        self.null = Some(null);
-        sys::move_mount(copy.as_fd(), target)
+        cover_with(&mut self.null, null, target)
     }
+}
+
+fn cover_with(
+    attached: &mut Option<OwnedFd>,
+    make: impl FnOnce() -> Result<OwnedFd>,
+    target: BorrowedFd<'_>,
+) -> Result<()> {
+    if let Some(attached) = attached {
+        let copy = sys::open_tree(attached.as_fd(), c"", false)?;
+        return sys::move_mount(copy.as_fd(), target);
+    }
+    let first = make()?;
+    sys::move_mount(first.as_fd(), target)?;
+    *attached = Some(first);
+    Ok(())
 }
 
 /// A file system with one directory that nobody can put anything into.
@@ -80,9 +89,9 @@ pub(super) fn empty_directory(label: Option<&Parameter>) -> Result<OwnedFd> {
     sys::fsmount(fs.as_fd(), attributes)
 }
 
-/// The null device of the host: before the pivot this process's `/` is still its copy of the host's.
-fn host_null() -> Result<OwnedFd> {
-    let null = sys::openat2(sys::cwd(), c"/dev/null", libc::O_PATH, 0, 0)?;
+/// The null device of the host, as a detached mount. In a new process, before the pivot, `/` is its copy of the host's.
+pub(crate) fn open_null() -> Result<OwnedFd> {
+    let null = sys::open_tree(sys::cwd(), c"/dev/null", false)?;
     if sys::fstat(null.as_fd())?.is_char_device(1, 3) {
         Ok(null)
     } else {

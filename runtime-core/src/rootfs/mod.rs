@@ -16,7 +16,7 @@ mod unmount;
 
 pub(crate) use device::{cover_target, make_device, make_link};
 pub(crate) use legacy::Legacy;
-pub(crate) use mask::{Mask, make_readonly};
+pub(crate) use mask::{Mask, make_readonly, open_null};
 pub(crate) use mount::{MountInput, Mounter};
 pub(crate) use pivot::{attach, attach_at, change_root, hide_host_proc, isolate, pivot, set_propagation};
 pub(crate) use source::{open_bind, open_inside, open_rootfs};

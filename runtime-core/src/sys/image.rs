@@ -1,4 +1,5 @@
-//! This program's own image in memory: its segments mapped anew from another file, and that file as `/proc/self/exe`.
+//! This program's own memory: its segments mapped anew from another file, with that file as `/proc/self/exe`, and the
+//! stack that it no longer needs.
 
 use super::files::{cwd, openat2};
 use super::{Call, Failed, Result, check};
@@ -183,4 +184,26 @@ fn protect(start: u64, length: u64) -> Result<()> {
     // SAFETY: pages of this program that were read-only before they were mapped anew.
     let value = unsafe { libc::mprotect(start as *mut c_void, length, libc::PROT_READ) };
     check(Call::Mmap, i64::from(value)).map(drop)
+}
+
+/// Gives back the part of the main thread's stack that lies below this frame: what deep calls before the clone have left
+/// there. For a cloned process that is about to wait.
+///
+/// `madvise(start, length, MADV_DONTNEED)`, madvise(2).
+#[inline(never)] // inside another function's frame it would take away what that function has below
+pub(crate) fn give_back_stack() {
+    const AT_MOST: usize = 512 * 1024;
+    let mark = 0u8;
+    let here = &raw const mark as usize;
+    // SAFETY: reads the address of 16 bytes that the kernel put above the main thread's first frame.
+    let top = usize::try_from(unsafe { libc::getauxval(libc::AT_RANDOM) }).unwrap_or(0);
+    // The stack of another thread is somewhere else, with other memory next to it.
+    if !(here..here.saturating_add(AT_MOST)).contains(&top) {
+        return;
+    }
+    // A page for the rest of this frame and what is called from here.
+    let end = (here & !4095).saturating_sub(4096);
+    // SAFETY: nobody uses the stack below the current frame, and the kernel keeps other mappings away from it by more than
+    // this (stack_guard_gap, a megabyte). That some of it is not mapped is a failure without effect.
+    unsafe { libc::madvise((end - AT_MOST) as *mut c_void, AT_MOST, libc::MADV_DONTNEED) };
 }

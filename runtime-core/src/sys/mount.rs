@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 pub(crate) const MOUNT_ATTR_RDONLY: u64 = 1;
 
 const OPEN_TREE_CLONE: u32 = 1;
+const OPEN_TREE_NAMESPACE: u32 = 2;
 const OPEN_TREE_CLOEXEC: u32 = libc::O_CLOEXEC as u32;
 
 /// `open_tree(dir, path, OPEN_TREE_CLONE | …)`, open_tree(2), since Linux 5.2: a detached copy of the mount at
@@ -32,6 +33,15 @@ fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, how: i32) -> Re
         libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags)
     })
     .map(owned)
+}
+
+/// `open_tree(AT_FDCWD, path, OPEN_TREE_NAMESPACE | …)`, open_tree(2), since Linux 7.0: a mount namespace, for setns(2), in
+/// which a copy of the mount at `path` lies and nothing else.
+pub(crate) fn open_tree_namespace(path: &CStr) -> Result<OwnedFd> {
+    let flags = OPEN_TREE_NAMESPACE | OPEN_TREE_CLOEXEC;
+    // SAFETY: the kernel reads the path up to its NUL.
+    check(Call::OpenTree, unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+        .map(owned)
 }
 
 /// `move_mount(from, "", to, "", F_EMPTY_PATH | T_EMPTY_PATH)`, move_mount(2), since Linux 5.2: attaches the
