@@ -15,7 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A system call now and then has to be made again, so the cheapest of some attempts counts. How many pages are mapped at
-/// once differs between kernels.
+/// once differs between kernels, and with what the page cache holds of the binary.
 const ATTEMPTS: u32 = 3;
 const MORE_CALLS_PERCENT: u64 = 1;
 const MORE_FAULTS_PERCENT: u64 = 10;
