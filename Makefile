@@ -72,11 +72,12 @@ test-security: ## perform the known attacks, each race 100 times (as root; minut
 		cargo test -p husk-conformance --test security
 
 .PHONY: soak
-soak: ## the long forms of the tests: 2,000 containers, 50 at once; each race 1,000 times (as root; an hour or so)
+soak: ## the long forms: 2,000 containers; each race 1,000 times; faults at all system calls; a million inputs (as root; hours)
 	@scripts/setup test
 	@scripts/build
 	scripts/soak $(husk)
 	@$(MAKE) --no-print-directory test-security SECURITY_ROUNDS=1000
+	FUZZ_ROUNDS=1000000 cargo test -p husk-fuzz
 
 .PHONY: compatibility
 compatibility: ## test husk, runc and crun with the same tests, and write docs/compatibility.md (as root, some minutes)

@@ -82,6 +82,12 @@ impl Recorder {
         Ok(Recorder::of(page))
     }
 
+    /// A new recording in memory, for an `exec`: a state directory that is full or read-only does not get in the way.
+    pub(crate) fn anonymous() -> std::io::Result<Recorder> {
+        let memfd = sys::memfd(c"husk-recorder").map_err(|failed| std::io::Error::from(failed.errno))?;
+        Recorder::begin(&memfd.into())
+    }
+
     /// A recording that another process has begun; `None` when the file is not one.
     pub(crate) fn read(file: &std::fs::File) -> Option<Recorder> {
         if file.metadata().ok()?.len() < SharedPage::SIZE as u64 {

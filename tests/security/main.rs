@@ -8,9 +8,11 @@
 
 mod attacker;
 mod configs;
+mod crash;
 mod images;
 mod processes;
 mod races;
+mod traced;
 mod victim;
 
 use std::process::ExitCode;
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     {
         return attacker::run(name);
     }
-    let topics = [races::cases, images::cases, processes::cases, configs::cases];
+    let topics = [races::cases, images::cases, processes::cases, configs::cases, crash::cases];
     husk_conformance::suite::main(topics.iter().flat_map(|cases| cases()).collect())
 }
 

@@ -25,8 +25,9 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
     };
     let record = match directory.read_record() {
         Ok(record) => record,
-        // Without its record only its directory is known; what else there was, its owner has been told of.
-        Err(_) if force == Force::Yes => None,
+        // Damaged, only its directory is known; what else there was, its owner has been told of. One that cannot be
+        // read now, for lack of memory or fds, says where the processes are the next time.
+        Err(error) if force == Force::Yes && error.errno().is_none() => None,
         Err(error) => return Err(error),
     };
     let Some(record) = record else {

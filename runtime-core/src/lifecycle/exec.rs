@@ -48,10 +48,9 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     let plan = container.plan_exec(process, &record, options)?;
     check_preserved(plan.preserve_fds)?;
 
-    let recorder =
-        container.directory().anonymous_recorder().and_then(|file| Recorder::begin(&file)).map_err(
-            |error| Error::io("cannot make the flight recorder", "write", &error).at(Step::ClaimId),
-        )?;
+    let recorder = Recorder::anonymous().map_err(|error| {
+        Error::io("cannot make the flight recorder", "memfd_create", &error).at(Step::ClaimId)
+    })?;
     #[cfg(feature = "fault-injection")]
     let recorder = recorder.with_fault(options.fault);
     recorder.runtime_at(Step::PidfdSocket)?;
@@ -222,7 +221,7 @@ impl Guide<'_> {
             self.recorder.runtime_at(Step::PidFile)?;
             write_pid_file(path, self.newborn.pid)?;
         }
-        answer(self.newborn.channel.as_fd(), Word::Go);
+        answer(self.newborn.channel.as_fd(), Word::Go).map_err(internal("cannot answer the new process"))?;
         // The channel ends with execve, or with the process.
         self.next_word()?;
         let at_exec = matches!(self.recorder.position(), Some(Position { step: Step::Exec, .. }));

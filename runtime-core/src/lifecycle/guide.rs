@@ -7,7 +7,7 @@ use super::explain::{Subject, explain, unheard};
 use super::hooks;
 use super::id_maps::IdMaps;
 use super::prepare::write_oom_score;
-use super::request::Request;
+use super::request::{Request, internal};
 use super::user_maps::write_maps;
 use crate::cgroup::Cgroup;
 use crate::credentials::limits;
@@ -116,7 +116,7 @@ impl Guide<'_> {
             self.move_devices(process, crossing)?;
         }
         if is_waited_for(plan) {
-            answer(process.channel.as_fd(), Word::Go);
+            answer(process.channel.as_fd(), Word::Go).map_err(internal("cannot answer the new process"))?;
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Guide<'_> {
         if let (Some(copy), Ok(index)) = (process.passed.take(), usize::try_from(index)) {
             self.id_maps.map_now(index, copy.as_fd(), self.request.plan)?;
         }
-        answer(process.channel.as_fd(), Word::Go);
+        answer(process.channel.as_fd(), Word::Go).map_err(internal("cannot answer the new process"))?;
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl Guide<'_> {
         let creating = self.request.state(Status::Creating, process.pid);
         hooks::run_all(HookKind::Prestart, &hooks.prestart, bundle, &creating)?;
         hooks::run_all(HookKind::CreateRuntime, &hooks.create_runtime, bundle, &creating)?;
-        answer(process.channel.as_fd(), Word::Go);
+        answer(process.channel.as_fd(), Word::Go).map_err(internal("cannot answer the new process"))?;
         Ok(())
     }
 

@@ -69,11 +69,8 @@ fn change(container: &Container, mounts: &[spec::Mount], add: bool) -> Result<()
     if !plan.namespaces.is_new(NamespaceKind::Mount) {
         return Err(Error::new(ErrorKind::InvalidState, "the container has no mount namespace of its own"));
     }
-    let recorder = container
-        .directory()
-        .anonymous_recorder()
-        .and_then(|file| Recorder::begin(&file))
-        .map_err(|error| Error::io("cannot make the flight recorder", "write", &error))?;
+    let recorder = Recorder::anonymous()
+        .map_err(|error| Error::io("cannot make the flight recorder", "memfd_create", &error))?;
     recorder.runtime_at(Step::OpenSource)?;
     let inputs = if add { open_sources(&plan, &init)? } else { Vec::new() };
     let change = if add { Change::Add(&inputs) } else { Change::Remove };

@@ -74,8 +74,14 @@ pub(crate) fn say_with(channel: BorrowedFd<'_>, word: Word, fd: BorrowedFd<'_>) 
 }
 
 /// The runtime says a word. Should the new process have gone, the next word that is awaited tells.
-pub(crate) fn answer(channel: BorrowedFd<'_>, word: Word) {
-    while send(channel.as_raw_fd(), &word.encode(), MsgFlags::MSG_NOSIGNAL) == Err(Errno::EINTR) {}
+pub(crate) fn answer(channel: BorrowedFd<'_>, word: Word) -> Result<()> {
+    loop {
+        match send(channel.as_raw_fd(), &word.encode(), MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failed::new(Call::Sendmsg, errno)),
+        }
+    }
 }
 
 /// The runtime hears a word, and takes the fd that may come along; `None` when the other side is gone.

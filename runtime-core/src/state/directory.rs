@@ -59,8 +59,13 @@ impl StateDirectory {
             }
             Err(error) => return Err(cannot(&error)),
         }
-        let handle = File::open(&path).map_err(|error| cannot(&error))?;
-        Ok(StateDirectory { path, handle })
+        match File::open(&path) {
+            Ok(handle) => Ok(StateDirectory { path, handle }),
+            Err(error) => {
+                let _ = fs::remove_dir(&path);
+                Err(cannot(&error))
+            }
+        }
     }
 
     /// The directory of a container that exists.
@@ -194,11 +199,6 @@ impl StateDirectory {
     pub(crate) fn hooks_file(&self, create: bool) -> io::Result<File> {
         let path = self.path.join(HOOKS);
         File::options().read(true).append(create).create(create).mode(0o600).open(path)
-    }
-
-    /// A recorder that has no name: for an `exec`, of which there can be many at once.
-    pub(crate) fn anonymous_recorder(&self) -> io::Result<File> {
-        File::options().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(&self.path)
     }
 
     /// Takes the directory away. The record goes first and the directory last, so that a crash in between leaves
