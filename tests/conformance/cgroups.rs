@@ -208,6 +208,7 @@ fn limits_hold_before_the_program_runs(lab: &Lab) -> Outcome {
 /// Whoever enters it stands still, and with it the runtime.
 fn frozen_cgroup_is_refused(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
+    container.by_itself();
     let name = format!("husk-{}", container.id);
     let top = Path::new("/sys/fs/cgroup");
     let (hierarchy, file, value) = match top.join("cgroup.controllers").exists() {
