@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use husk_conformance::mounted::Flagged;
 use husk_conformance::suite::Case;
 use husk_conformance::{Container, Lab, Outcome, Stop, case};
 use nix::mount::{MsFlags, mount, umount};
@@ -15,6 +16,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(iversion_and_silent_with_everything_else),
         case!(the_last_of_opposites_wins),
         case!(access_times),
+        case!(
+            flags_of_a_bind_replace_those_of_its_source,
+            lacks "runc 1.1": "keeps those that no option names"
+        ),
         case!(recursive_options_reach_submounts),
         case!(recursive_options_are_cleared, lacks "runc 1.1": "says \"ratime\" as the kernel does not take it"),
         case!(tmpcopyup_takes_everything_along),
@@ -335,5 +340,27 @@ fn copy_symlink_keeps_what_is_there(lab: &Lab) -> Outcome {
     symlink("other", container.rootfs().join("etc/link"))?;
     container.config.mount("bind", &format!("{source}/link"), "/etc/link", &["bind", "copy-symlink"]);
     container.run_sh("true")?.exits(1).says(&["/etc/link", "file exists"]);
+    container.nothing_left()
+}
+
+/// As mount(8) does it: whoever names one flag has named them all. Without any, the source's stay.
+fn flags_of_a_bind_replace_those_of_its_source(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let source = Flagged::new(&container)?;
+    for (place, options) in [
+        ("/mnt/plain", &["bind"][..]),
+        ("/mnt/readonly", &["bind", "ro"]),
+        ("/mnt/clear", &["bind", "dev", "atime"]),
+        ("/mnt/times", &["bind", "nodiratime"]),
+    ] {
+        container.config.mount("bind", &source.0, place, options);
+    }
+    let lines = mount_lines(&mut container, &["/mnt/plain", "/mnt/readonly", "/mnt/clear", "/mnt/times"])?;
+    let options: Vec<_> = lines.iter().map(|line| options_of(line).0).collect();
+    assert_eq!(options[0], ["rw", "nosuid", "nodev", "noexec", "noatime"]);
+    assert_eq!(options[1], ["ro", "noatime"]);
+    assert_eq!(options[2], ["rw", "noatime"]);
+    assert_eq!(options[3], ["rw", "nodiratime", "relatime"]);
+    drop(source);
     container.nothing_left()
 }

@@ -4,10 +4,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use husk_conformance::mounted::Flagged;
 use husk_conformance::suite::Case;
 use husk_conformance::user::{Delegated, FIRST_OF_RANGE, USER, User, give_away};
 use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case, traces};
-use nix::mount::{MsFlags, mount, umount};
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -208,26 +208,6 @@ fn devices_are_the_hosts(lab: &Lab) -> Outcome {
         .ok()
         .prints("character special file 1:3\ncharacter special file 1:5\ncharacter special file 1:9\n2\nwritten\nnone made");
     container.nothing_left()
-}
-
-/// A directory that the host has mounted with flags that a user namespace cannot take away.
-struct Flagged(String);
-
-impl Flagged {
-    fn new(container: &Container<'_>) -> Result<Self, Stop> {
-        let place = container.directory.join("flagged");
-        fs::create_dir(&place)?;
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
-        mount(Some("tmpfs"), &place, Some("tmpfs"), flags, Some("mode=755"))?;
-        fs::write(place.join("file"), "content\n")?;
-        Ok(Flagged(place.to_string_lossy().into_owned()))
-    }
-}
-
-impl Drop for Flagged {
-    fn drop(&mut self) {
-        let _ = umount(self.0.as_str());
-    }
 }
 
 fn locked_flags_of_a_source_stay(lab: &Lab) -> Outcome {

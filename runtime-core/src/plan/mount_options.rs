@@ -294,8 +294,14 @@ impl MountOptions {
                 },
             }
         }
-        if let Some(mode) = atime.mode() {
-            read.attributes.set_atime(mode);
+        let is_there = read.bind.is_some() || read.remount;
+        match atime.mode(is_there) {
+            Some(mode) => read.attributes.set_atime(mode),
+            // mount(2) takes it for the whole of what is said about access times.
+            None if is_there && read.attributes.set & NODIRATIME != 0 => {
+                read.attributes.set_atime(Atime::Relative);
+            }
+            None => {}
         }
         read
     }
@@ -345,6 +351,17 @@ impl MountAttributes {
         self.clear |= ATIME_MASK;
     }
 
+    /// What a remount means by naming any flag: that those which are not named are off, as with mount(8). Where a bind
+    /// source has flags that a user namespace may not clear, they stay instead.
+    pub(super) fn clear_the_rest(&mut self, may_be_locked: bool) {
+        if self.is_empty() {
+            return;
+        }
+        let lockable = if may_be_locked { 0 } else { RDONLY | NOSUID | NODEV | NOEXEC };
+        let times = if self.clear & ATIME_MASK != 0 && !may_be_locked { NODIRATIME } else { 0 };
+        self.clear |= (lockable | times | NOSYMFOLLOW) & !self.set;
+    }
+
     /// Read-only, or writable.
     pub(super) fn set_readonly(&mut self, readonly: bool) {
         self.switch(RDONLY, readonly);
@@ -369,14 +386,16 @@ impl AtimeSwitches {
         *switch = Some(on);
     }
 
-    /// Strict wins over never, never over relative, as in mount(2). Switching a mode off means the kernel's
-    /// default; `norelatime` alone says nothing, since there is no default other than relatime.
-    fn mode(&self) -> Option<Atime> {
+    /// Strict wins over never, never over relative, as in mount(2). Switching a mode off means the kernel's default for
+    /// a new mount, and what holds already for one that is there; `norelatime` alone says nothing, since there is no
+    /// default other than relatime.
+    fn mode(&self, is_there: bool) -> Option<Atime> {
         match (self.strict, self.never, self.relative) {
             (Some(true), _, _) => Some(Atime::Strict),
             (_, Some(true), _) => Some(Atime::Never),
-            (Some(false), _, _) | (_, Some(false), _) | (_, _, Some(true)) => Some(Atime::Relative),
-            (None, None, _) => None,
+            (_, _, Some(true)) => Some(Atime::Relative),
+            (Some(false), _, _) | (_, Some(false), _) if !is_there => Some(Atime::Relative),
+            _ => None,
         }
     }
 }

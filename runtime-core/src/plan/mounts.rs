@@ -311,6 +311,8 @@ fn bind(
         Some(readonly) => plan.attributes.set_readonly(readonly),
         None => {}
     }
+    let may_be_locked = context.namespaces.is_private(NamespaceKind::User) || !context.host.privileged;
+    plan.attributes.clear_the_rest(may_be_locked);
     Some(plan)
 }
 

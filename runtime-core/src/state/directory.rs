@@ -6,9 +6,7 @@
 use super::record::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -33,7 +31,14 @@ pub(crate) struct StateDirectory {
 
 /// Held while a container is changed; others wait. Let go on drop, and by the kernel when its holder dies.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] Flock<File>);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said aloud because a copy of the fd, in a process just made, would keep it. Should it fail, closing still does it.
+        let _ = self.0.unlock();
+    }
+}
 
 impl StateDirectory {
     /// Makes the directory, and with it claims the id: of two that try, one wins.
@@ -117,19 +122,21 @@ impl StateDirectory {
             _ => Error::io(format!("cannot lock {}", path.display()), "flock", error),
         };
         let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let mut file = file.map_err(|error| cannot(&error))?;
+        let file = file.map_err(|error| cannot(&error))?;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                // Whoever had it before may have deleted the container, and its id may be another's by now.
-                Ok(lock) if lock.metadata().map_err(|error| cannot(&error))?.nlink() == 0 => {
-                    return Err(self.gone());
-                }
-                Ok(lock) => return Ok(Ok(Lock(lock))),
-                Err((back, Errno::EINTR)) => file = back,
-                Err((back, Errno::EWOULDBLOCK)) => return Ok(Err(back)),
-                Err((_, errno)) => return Err(cannot(&errno.into())),
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => return Ok(Err(file)),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error)) => return Err(cannot(&error)),
             }
         }
+        let lock = Lock(file);
+        // Whoever had it before may have deleted the container, and its id may be another's by now.
+        if lock.0.metadata().map_err(|error| cannot(&error))?.nlink() == 0 {
+            return Err(self.gone());
+        }
+        Ok(Ok(lock))
     }
 
     fn name(&self) -> std::path::Display<'_> {
