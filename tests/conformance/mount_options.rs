@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
             flags_of_a_bind_replace_those_of_its_source,
             lacks "runc 1.1": "keeps those that no option names"
         ),
+        case!(flags_of_a_source_are_locked_in_a_user_namespace, lacks "runc 1.1": "keeps those that no option names"),
         case!(recursive_options_reach_submounts),
         case!(recursive_options_are_cleared, lacks "runc 1.1": "says \"ratime\" as the kernel does not take it"),
         case!(tmpcopyup_takes_everything_along),
@@ -363,4 +364,24 @@ fn flags_of_a_bind_replace_those_of_its_source(lab: &Lab) -> Outcome {
     assert_eq!(options[3], ["rw", "nodiratime", "relatime"]);
     drop(source);
     container.nothing_left()
+}
+
+/// Root outside could clear them: what the container is, and not who makes it, decides.
+fn flags_of_a_source_are_locked_in_a_user_namespace(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let source = Flagged::new(&container)?;
+    container.config.user_namespace(200_000).mount("bind", &source.0, "/mnt/kept", &["bind", "ro"]);
+    let line = mount_line(&mut container, "/mnt/kept")?;
+    assert_eq!(options_of(&line).0, ["ro", "nosuid", "nodev", "noexec", "noatime"]);
+    drop(source);
+    container.nothing_left()?;
+    for option in ["exec", "strictatime"] {
+        let mut container = lab.container()?;
+        let source = Flagged::new(&container)?;
+        container.config.user_namespace(200_000).mount("bind", &source.0, "/mnt/here", &["bind", option]);
+        container.run_sh("true")?.exits(1).says(&["flagged", "operation not permitted"]);
+        drop(source);
+        container.nothing_left()?;
+    }
+    Ok(())
 }

@@ -69,6 +69,8 @@ pub struct MountPlan {
     pub recursive_attributes: MountAttributes,
     /// Propagation types to set in turn (`MS_PRIVATE`, `MS_SLAVE | MS_REC`, …).
     pub propagation: Vec<u64>,
+    /// Whether flags of what is bound, which a user namespace could not clear, may not be cleared from outside either.
+    pub keeps_locked: bool,
     /// Read-only, but only once everything is in place, since later steps still create entries in it.
     pub seal_readonly: bool,
     /// Which of the cgroup plan's directories it shows, if it shows one. Where the container gets none there, a bind
@@ -131,6 +133,7 @@ fn plan_one(
         attributes: options.attributes,
         recursive_attributes: options.recursive_attributes,
         propagation: options.propagation.clone(),
+        keeps_locked: false,
         seal_readonly: false,
         cgroup: None,
     };
@@ -311,7 +314,8 @@ fn bind(
         Some(readonly) => plan.attributes.set_readonly(readonly),
         None => {}
     }
-    let may_be_locked = context.namespaces.is_private(NamespaceKind::User) || !context.host.privileged;
+    plan.keeps_locked = context.namespaces.is_private(NamespaceKind::User);
+    let may_be_locked = plan.keeps_locked || !context.host.privileged;
     plan.attributes.clear_the_rest(may_be_locked);
     Some(plan)
 }

@@ -54,7 +54,13 @@ fn not_a_bind() -> Result<OwnedFd> {
 }
 
 fn ready(copy: OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {
-    set_attributes(copy.as_fd(), plan)?;
+    if plan.keeps_locked && !plan.attributes.is_empty() {
+        let before = sys::mount_flags(copy.as_fd())?;
+        set_attributes(copy.as_fd(), plan)?;
+        check_locked(before, sys::mount_flags(copy.as_fd())?)?;
+    } else {
+        set_attributes(copy.as_fd(), plan)?;
+    }
     // Mounts that the host makes later below the source still arrive; nothing travels the other way.
     let asks_for_shared = plan.propagation.iter().any(|flags| flags & libc::MS_SHARED != 0);
     if !asks_for_shared {
@@ -64,6 +70,17 @@ fn ready(copy: OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {
         propagate(copy.as_fd(), flags)?;
     }
     Ok(copy)
+}
+
+/// What the kernel would say in the container's user namespace (mount_namespaces(7)): a flag that the host has set may not
+/// go, and access times may not change.
+fn check_locked(before: u64, after: u64) -> Result<()> {
+    const FLAGS: u64 = libc::ST_RDONLY | libc::ST_NOSUID | libc::ST_NODEV | libc::ST_NOEXEC;
+    const TIMES: u64 = libc::ST_NOATIME | libc::ST_NODIRATIME | libc::ST_RELATIME;
+    if before & FLAGS & !after != 0 || (before ^ after) & TIMES != 0 {
+        return Err(Failed::new(Call::MountSetattr, Errno::EPERM));
+    }
+    Ok(())
 }
 
 /// A copy of the rootfs with everything mounted in it. pivot_root(2) wants it unshared until the pivot is done.

@@ -113,6 +113,12 @@ pub(crate) fn filesystem_magic(fd: BorrowedFd<'_>) -> Result<i64> {
     Ok(stat.filesystem_type().0)
 }
 
+/// The flags of the mount that an fd lies on, with those of its file system: `ST_…` bits; fstatfs(2).
+pub(crate) fn mount_flags(fd: BorrowedFd<'_>) -> Result<u64> {
+    let stat = nix::sys::statfs::fstatfs(fd).map_err(Failed::from(Call::Fstatfs))?;
+    Ok(stat.flags().bits())
+}
+
 /// Writes all of it, in one call where the file takes it so (files of procfs and sysfs do).
 pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     loop {
