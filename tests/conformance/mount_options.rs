@@ -370,16 +370,28 @@ fn flags_of_a_bind_replace_those_of_its_source(lab: &Lab) -> Outcome {
 fn flags_of_a_source_are_locked_in_a_user_namespace(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     let source = Flagged::new(&container)?;
-    container.config.user_namespace(200_000).mount("bind", &source.0, "/mnt/kept", &["bind", "ro"]);
-    let line = mount_line(&mut container, "/mnt/kept")?;
+    fs::create_dir_all(container.rootfs().join("mnt"))?;
+    container.config.user_namespace(200_000).without_mount("/sys/fs/cgroup").mount(
+        "bind",
+        &source.0,
+        "/mnt",
+        &["bind", "ro"],
+    );
+    let line = mount_line(&mut container, "/mnt")?;
     assert_eq!(options_of(&line).0, ["ro", "nosuid", "nodev", "noexec", "noatime"]);
     drop(source);
     container.nothing_left()?;
     for option in ["exec", "strictatime"] {
         let mut container = lab.container()?;
         let source = Flagged::new(&container)?;
-        container.config.user_namespace(200_000).mount("bind", &source.0, "/mnt/here", &["bind", option]);
-        container.run_sh("true")?.exits(1).says(&["flagged", "operation not permitted"]);
+        fs::create_dir_all(container.rootfs().join("mnt"))?;
+        container.config.user_namespace(200_000).without_mount("/sys/fs/cgroup").mount(
+            "bind",
+            &source.0,
+            "/mnt",
+            &["bind", option],
+        );
+        container.run_sh("true")?.exits(1).says(&["flagged", "operation not permitted", "locked"]);
         drop(source);
         container.nothing_left()?;
     }

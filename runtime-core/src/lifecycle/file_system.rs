@@ -1,14 +1,15 @@
 //! The rootfs and the bind sources of a new container, opened and laid out before the clone.
 
 use super::id_maps::IdMaps;
+use super::mount_hints;
 use super::small_namespace::SmallNamespace;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::host::Host;
-use crate::plan::{MountSource, NamespaceKind, Plan, Step};
+use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Legacy, MountInput};
-use crate::sys::{self, Failed};
+use crate::sys::{self, Call, Failed};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use procfs::process::MountInfo;
 use std::ffi::{CStr, CString, OsStr};
@@ -69,7 +70,7 @@ pub(super) fn open_source(
         input.link = link_at(path);
     }
     if !inside && input.is_bound_from_host(mount) {
-        let copy = rootfs::open_bind(mount).map_err(|failed| source_error(mount.item, path, failed))?;
+        let copy = rootfs::open_bind(mount).map_err(|failed| source_error(mount, path, failed))?;
         id_maps.map(index, copy.as_fd(), plan)?;
         input.source = Some(copy);
     }
@@ -98,10 +99,20 @@ fn check_is_proc(item: u32, path: &CStr) -> Result<()> {
     }
 }
 
-fn source_error(item: u32, path: &CStr, failed: Failed) -> Error {
-    let path = path.to_string_lossy();
-    Error::os(format!("cannot open {path:?} (/mounts/{item}/source)"), failed.call.name(), failed.errno)
-        .at(Step::OpenSource)
+fn source_error(mount: &MountPlan, path: &CStr, failed: Failed) -> Error {
+    let (path, item) = (path.to_string_lossy(), mount.item);
+    let what = match failed.call {
+        Call::MountSetattr => {
+            let target = mount.target.to_string_lossy();
+            format!("error mounting {path:?} to rootfs at {target:?} (/mounts/{item}/options)")
+        }
+        _ => format!("cannot open {path:?} (/mounts/{item}/source)"),
+    };
+    let error = Error::os(what, failed.call.name(), failed.errno).at(Step::OpenSource);
+    match mount_hints::attributes(mount, failed) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// A detached copy where the container has a mount namespace of its own, else the directory itself.

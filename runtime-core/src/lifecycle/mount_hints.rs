@@ -28,7 +28,7 @@ pub(super) fn hint(plan: &Plan, step: Step, item: u32, failed: Failed) -> Option
         return None;
     }
     if failed.call == Call::MountSetattr {
-        return locked(mount);
+        return attributes(mount, failed);
     }
     let MountSource::Filesystem { fstype, .. } = &mount.source else { return None };
     let missing = |kind: &str| {
@@ -52,7 +52,10 @@ pub(super) fn hint(plan: &Plan, step: Step, item: u32, failed: Failed) -> Option
 }
 
 /// mount_namespaces(7), "Restrictions on mount namespaces": flags that came from a more privileged one stay.
-fn locked(mount: &MountPlan) -> Option<String> {
+pub(super) fn attributes(mount: &MountPlan, failed: Failed) -> Option<String> {
+    if (failed.call, failed.errno) != (Call::MountSetattr, Errno::EPERM) {
+        return None;
+    }
     let MountAttributes { set, clear } = mount.attributes;
     let all = mount.recursive_attributes;
     let names = locked_options(MountAttributes { set: set | all.set, clear: clear | all.clear });
