@@ -295,6 +295,10 @@ impl MountOptions {
             }
         }
         let is_there = read.bind.is_some() || read.remount;
+        if is_there {
+            // Named off, access times of what is there stay as they are; see `AtimeSwitches::mode`.
+            read.attributes.clear &= !NODIRATIME;
+        }
         match atime.mode(is_there) {
             Some(mode) => read.attributes.set_atime(mode),
             // mount(2) takes it for the whole of what is said about access times.
