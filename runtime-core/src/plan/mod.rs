@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_times;
 pub(crate) mod annotations;
 mod capabilities;
 mod cgroup;

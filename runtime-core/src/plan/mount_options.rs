@@ -4,6 +4,8 @@
 //! of the file system (its superblock, set with fsconfig(2)), those of one mount of it (mount_setattr(2)), and the
 //! propagation type. An option that is not in the table is a parameter of the file system itself, `size=64k` say.
 
+pub(crate) use super::access_times::{ATIME_MASK, NOATIME, STRICTATIME};
+use super::access_times::{Atime, AtimeSwitches};
 use super::problems::{Pointer, Problems};
 use std::ffi::CString;
 
@@ -52,36 +54,10 @@ pub(crate) const NOSUID: u64 = 0x0000_0002;
 pub(crate) const NODEV: u64 = 0x0000_0004;
 /// `MOUNT_ATTR_NOEXEC`.
 pub(crate) const NOEXEC: u64 = 0x0000_0008;
-/// `MOUNT_ATTR__ATIME`: the mask of the access-time mode, which is a number and not a set of bits.
-pub(crate) const ATIME_MASK: u64 = 0x0000_0070;
-/// `MOUNT_ATTR_RELATIME`: the mode that the kernel takes unless told otherwise.
-pub(crate) const RELATIME: u64 = 0x0000_0000;
-/// `MOUNT_ATTR_NOATIME`.
-pub(crate) const NOATIME: u64 = 0x0000_0010;
-/// `MOUNT_ATTR_STRICTATIME`.
-pub(crate) const STRICTATIME: u64 = 0x0000_0020;
 /// `MOUNT_ATTR_NODIRATIME`.
 pub(crate) const NODIRATIME: u64 = 0x0000_0080;
 /// `MOUNT_ATTR_NOSYMFOLLOW`.
 pub(crate) const NOSYMFOLLOW: u64 = 0x0020_0000;
-
-/// The three modes of access times, which `mount` options switch on and off one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Atime {
-    Relative,
-    Never,
-    Strict,
-}
-
-impl Atime {
-    const fn attribute(self) -> u64 {
-        match self {
-            Atime::Relative => RELATIME,
-            Atime::Never => NOATIME,
-            Atime::Strict => STRICTATIME,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
@@ -372,41 +348,10 @@ impl MountAttributes {
     }
 }
 
-/// mount(2) takes the modes as three independent flags and then lets one win; options are written with that in mind.
-#[derive(Debug, Default)]
-struct AtimeSwitches {
-    relative: Option<bool>,
-    never: Option<bool>,
-    strict: Option<bool>,
-}
-
-impl AtimeSwitches {
-    fn switch(&mut self, mode: Atime, on: bool) {
-        let switch = match mode {
-            Atime::Relative => &mut self.relative,
-            Atime::Never => &mut self.never,
-            Atime::Strict => &mut self.strict,
-        };
-        *switch = Some(on);
-    }
-
-    /// Strict wins over never, never over relative, as in mount(2). Switching a mode off means the kernel's default for
-    /// a new mount, and what holds already for one that is there; `norelatime` alone says nothing, since there is no
-    /// default other than relatime.
-    fn mode(&self, is_there: bool) -> Option<Atime> {
-        match (self.strict, self.never, self.relative) {
-            (Some(true), _, _) => Some(Atime::Strict),
-            (_, Some(true), _) => Some(Atime::Never),
-            (_, _, Some(true)) => Some(Atime::Relative),
-            (Some(false), _, _) | (_, Some(false), _) if !is_there => Some(Atime::Relative),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::access_times::RELATIME;
 
     fn read(options: &[&str]) -> MountOptions {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
