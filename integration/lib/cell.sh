@@ -137,7 +137,7 @@ cell_has_nat() {
 }
 
 # Everything that a container leaves when it is not taken away completely. Equal before and after.
-# State under a name with a dot is the runtime's own (a cache, a lock), not a container's.
+# State under a name that no container has is the runtime's own (a cache, a lock).
 cell_inventory() {
   # shellcheck disable=SC2016  # expanded by the inner shell
   cell sh -c '
@@ -145,7 +145,7 @@ cell_inventory() {
     cut -d" " -f5 /proc/self/mountinfo | sed "s/^/mount /"
     find /sys/fs/cgroup -type d | sed "s/^/cgroup /"
     find /run/runc /run/crun /run/husk /run/containerd/runc /run/docker/runtime-runc \
-      -mindepth 1 -not -path "*/.*" 2>/dev/null | sed "s/^/state /"
+      -mindepth 1 -not -path "*/.*" -not -path "*/@*" 2>/dev/null | sed "s/^/state /"
     find /run/netns /run/docker/netns -type f 2>/dev/null | sed "s/^/network /"
   ' | sort
 }
