@@ -9,7 +9,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The kernel tells of a change at most every 10 ms (`CGROUP_FILE_NOTIFY_MIN_INTV`), and most changes are there within one:
+/// so the first looks are ours, each after twice the time of the one before.
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+const LAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Waits until `key` is 1 (`true`) or 0; false when the deadline came first. A cgroup that is gone is neither
 /// populated nor frozen.
@@ -25,6 +30,7 @@ pub(super) fn wait_for(
         Err(errno) => return Err(Failed { call: "open", errno }),
     };
     let mut buffer = [0u8; 256];
+    let mut pause = FIRST_PAUSE;
     loop {
         // Reading also arms the next notification.
         let length = match file.read_at(&mut buffer, 0) {
@@ -42,6 +48,11 @@ pub(super) fn wait_for(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(false);
+        }
+        if pause <= LAST_PAUSE {
+            std::thread::sleep(pause.min(left));
+            pause *= 2;
+            continue;
         }
         let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout) {
