@@ -459,6 +459,31 @@ static REST: &[Row] = &[
         c.put("/linux/memoryPolicy", json!({"mode": "MPOL_FOO", "nodes": "0"}))
     })
     .lacks(RUNC_TOO_OLD),
+    Row::edit("memory_policy_without_mode", &["/linux/memoryPolicy"], &["invalid memory policy mode"], |c| {
+        c.put("/linux/memoryPolicy", json!({"nodes": "0"}))
+    })
+    .lacks(RUNC_TOO_OLD),
+    Row::edit(
+        "memory_policy_flag_is_unknown",
+        &["/linux/memoryPolicy"],
+        &["invalid memory policy flag"],
+        |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_PREFERRED", "flags": ["MPOL_F_FOO"]})),
+    )
+    .lacks(RUNC_TOO_OLD),
+    Row::edit(
+        "memory_policy_node_is_absurd",
+        &["/linux/memoryPolicy"],
+        &["invalid memory policy node"],
+        |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0-9876543210"})),
+    )
+    .lacks(RUNC_TOO_OLD),
+    Row::edit(
+        "memory_policy_of_no_nodes",
+        &["/linux/memoryPolicy"],
+        &["mode requires 0 nodes but got 8"],
+        |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_DEFAULT", "nodes": "0-7"})),
+    )
+    .lacks(RUNC_TOO_OLD),
     Row::edit("net_devices_without_network", &["/linux/netDevices"], &["network"], |c| {
         c.without_namespace("network").put("/linux/netDevices", json!({"absent0": {"name": "absent1"}}))
     })

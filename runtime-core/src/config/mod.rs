@@ -201,6 +201,12 @@ const WORDS: [(&str, &str); 8] = [
     ("expected i64", "expected a number"),
 ];
 
+/// How runc begins what it says of a field, where people and tests know the words.
+const BEGINNINGS: [(&str, &str); 2] = [
+    ("/linux/memoryPolicy/mode", "invalid memory policy mode"),
+    ("/linux/memoryPolicy/flags/", "invalid memory policy flag"),
+];
+
 /// serde's sentence, without the line where a pointer says it better.
 fn explained(json: &[u8], error: &serde_json::Error) -> Problem {
     let mut message = error.to_string();
@@ -218,6 +224,9 @@ fn explained(json: &[u8], error: &serde_json::Error) -> Problem {
     }
     for (theirs, ours) in WORDS {
         message = message.replace(theirs, ours);
+    }
+    if let Some((_, beginning)) = BEGINNINGS.iter().find(|(place, _)| pointer.starts_with(place)) {
+        message = format!("{beginning}: {message}");
     }
     Problem { pointer, message }
 }

@@ -56,13 +56,18 @@ pub(super) fn plan(
         None => Vec::new(),
         Some(Ok(words)) => words,
         Some(Err(message)) => {
-            problems.add(&at.key("nodes"), message);
+            problems.add(&at.key("nodes"), format!("invalid memory policy node: {message}"));
             return None;
         }
     };
-    match (wanted, nodes.is_empty()) {
-        (Nodes::None, false) => problems.add(&at.key("nodes"), format!("{name} takes no nodes")),
-        (Nodes::Some, true) => problems.add(&at.key("nodes"), format!("{name} needs at least one node")),
+    let count: u32 = nodes.iter().map(|word| word.count_ones()).sum();
+    match (wanted, count) {
+        (Nodes::None, 1..) => {
+            problems.add(&at.key("nodes"), format!("{name} mode requires 0 nodes but got {count}"));
+        }
+        (Nodes::Some, 0) => {
+            problems.add(&at.key("nodes"), format!("{name} mode requires at least one node but got 0"));
+        }
         _ => {}
     }
     let flags = policy.flags().as_deref().unwrap_or_default();
