@@ -152,6 +152,8 @@ fn parse(index: usize, rule: &spec::LinuxDeviceCgroup, problems: &mut Vec<Proble
             'r' => Access::READ.0,
             'w' => Access::WRITE.0,
             'm' => Access::MKNOD.0,
+            // The specification has no such letter. In a rule that takes away it can only mean all, and runc takes it there.
+            'a' if !rule.allow() => Access::ALL.0,
             other => {
                 report(problems, format!("{pointer}/access"), format!("{other:?} is none of r, w and m"));
                 return None;

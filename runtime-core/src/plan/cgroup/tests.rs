@@ -638,6 +638,8 @@ fn device_rules_of_v1() {
             ]),
             vec![base, "devices.allow b 8:1 rm"],
         ),
+        // A letter that the specification does not have, where it can only mean everything.
+        (json!([none, rule(true, "b", 8, 1, "rw"), rule(false, "b", 8, 1, "ra")]), vec![base]),
         // Two lines that overlap need a third for both rights at once.
         (
             json!([none, rule(true, "b", 8, -1, "r"), rule(true, "b", -1, 1, "w")]),
@@ -673,6 +675,7 @@ fn device_rules_that_are_wrong() {
     let devices = json!([
         { "allow": true },
         { "allow": true, "access": "rx" },
+        { "allow": true, "access": "ra" },
         { "allow": true, "type": "p", "access": "r" },
         { "allow": true, "type": "c", "major": -2, "minor": 5_000_000_000_i64, "access": "r" },
         { "allow": true, "type": "u", "major": 1, "minor": 9, "access": "r" },
@@ -685,9 +688,10 @@ fn device_rules_that_are_wrong() {
             [
                 "/linux/resources/devices/0/access: device access at 0 field cannot be empty; give letters of \"rwm\"",
                 "/linux/resources/devices/1/access: 'x' is none of r, w and m",
-                "/linux/resources/devices/2/type: access to a fifo is not controlled by rules",
-                "/linux/resources/devices/3/major: -2 is no device number",
-                "/linux/resources/devices/3/minor: 5000000000 is no device number",
+                "/linux/resources/devices/2/access: 'a' is none of r, w and m",
+                "/linux/resources/devices/3/type: access to a fifo is not controlled by rules",
+                "/linux/resources/devices/4/major: -2 is no device number",
+                "/linux/resources/devices/4/minor: 5000000000 is no device number",
             ]
         );
     }
