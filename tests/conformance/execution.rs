@@ -12,6 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(scheduler_is_the_configs, lacks "runc 1.1": "ignores process.scheduler"),
         case!(scheduler_of_an_exec_is_its_own, lacks "runc 1.1": "ignores process.scheduler"),
         case!(real_time_scheduler, lacks "runc 1.1": "ignores process.scheduler"),
+        case!(deadline_beside_chosen_processors, lacks "runc 1.1": "ignores process.scheduler"),
         case!(scheduler_needs_a_privilege, lacks "runc 1.1": "ignores process.scheduler"),
         case!(io_priority_is_the_configs, lacks "runc 1.1": "ignores process.ioPriority"),
         case!(domain_is_the_configs, lacks "runc 1.1": "ignores linux.personality"),
@@ -91,6 +92,20 @@ fn real_time_scheduler(lab: &Lab) -> Outcome {
     let [policy, _, priority] = scheduling(&container.proc_file("stat")?);
     assert_eq!([policy, priority], [2, 3]);
     Ok(())
+}
+
+/// The kernel promises a deadline only to who may run on all of its processors (sched(7)), and says no more than EPERM.
+fn deadline_beside_chosen_processors(lab: &Lab) -> Outcome {
+    if std::thread::available_parallelism()?.get() < 2 {
+        return unable("this machine has one processor");
+    }
+    let mut container = lab.container()?;
+    container.config.put("/linux/resources/cpu", json!({"cpus": "0"}));
+    let times =
+        json!({"policy": "SCHED_DEADLINE", "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000});
+    container.config.put("/process/scheduler", times);
+    container.run()?.exits(1).says(&["process scheduler can't be used together with AllowedCPUs"]);
+    container.nothing_left()
 }
 
 /// Root of a user namespace is nobody to the scheduler.

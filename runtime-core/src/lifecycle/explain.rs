@@ -284,6 +284,15 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
 
 /// What the user can do about it.
 fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<String> {
+    if let (Step::Scheduler, Errno::EPERM, Some(plan)) = (step, failed.errno, subject.plan)
+        && plan.cgroup.writes.iter().any(|write| write.file == "cpuset.cpus")
+    {
+        return Some(
+            "process scheduler can't be used together with AllowedCPUs (/linux/resources/cpu/cpus): a deadline is only \
+             promised to who may run on every CPU"
+                .to_owned(),
+        );
+    }
     if let (Step::Scheduler | Step::IoPriority, Errno::EPERM) = (step, failed.errno) {
         return Some(
             "what is better than ordinary takes CAP_SYS_NICE on the host, which no user namespace gives; a real-time \
