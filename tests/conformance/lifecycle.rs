@@ -27,6 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(kill_refuses_unknown_signals),
         case!(kill_of_a_stopped_container),
         case!(kill_of_a_created_container),
+        case!(a_created_container_can_be_asked_to_end),
         case!(init_dies_before_start),
         case!(delete_of_a_running_container),
         case!(delete_of_a_created_container),
@@ -247,6 +248,22 @@ fn kill_of_a_created_container(lab: &Lab) -> Outcome {
     assert!(!container.has("/ran"));
     container.delete()?.ok();
     container.nothing_left()
+}
+
+/// Its first process is number 1 of a pid namespace, to which no signal means anything that it has not asked for.
+fn a_created_container_can_be_asked_to_end(lab: &Lab) -> Outcome {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let mut container = lab.container()?;
+        container.config.writable().sh("echo x > /ran");
+        container.create()?.ok();
+        container.kill(signal)?.ok();
+        container.becomes("stopped")?;
+        container.start()?.exits(1).says(&["cannot start a container that has stopped"]);
+        assert!(!container.has("/ran"), "{signal}");
+        container.delete()?.ok();
+        container.nothing_left()?;
+    }
+    Ok(())
 }
 
 fn init_dies_before_start(lab: &Lab) -> Outcome {

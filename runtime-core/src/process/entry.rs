@@ -197,7 +197,6 @@ pub(crate) fn execute(
     index: usize,
     recorder: &Recorder,
 ) -> Result<Infallible> {
-    sys::reset_signals()?;
     filter::install_at(SeccompPoint::LastBeforeExec, program.plan, channel, recorder)?;
     recorder.at(Step::Exec)?;
     Err(match program.plan.candidates.get(index) {

@@ -73,5 +73,6 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     say(process.channel, Word::Ready)?;
     wait_for_go(process.channel)?;
     filter::install_at(SeccompPoint::BeforeStart, process.program.plan, process.channel, recorder)?;
+    sys::reset_signals()?;
     entry::execute(&process.program, process.channel, index, recorder)
 }

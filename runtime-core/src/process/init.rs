@@ -129,7 +129,9 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     sys::give_back_stack();
     let index = entry::prepare(&mut init.program, init.channel, recorder)?;
 
-    // Who: the container's user, who holds no privilege that its process will not have.
+    // Who: the container's user, who holds no privilege that its process will not have. Whoever wants to end it while it
+    // waits can, also where it is process 1.
+    sys::end_on_signals()?;
     recorder.at(Step::Ready)?;
     say(init.channel, Word::Ready)?;
     filter::install_at(SeccompPoint::BeforeStart, &plan.process, init.channel, recorder)?;

@@ -39,7 +39,7 @@ calls! {
     Read => "read", Readlinkat => "readlinkat", Recvmsg => "recvmsg", SchedSetaffinity => "sched_setaffinity",
     SchedSetattr => "sched_setattr", SetMempolicy => "set_mempolicy", Seccomp => "seccomp", Sendmsg => "sendmsg",
     Setdomainname => "setdomainname", Setgroups => "setgroups", Sethostname => "sethostname", Setns => "setns",
-    Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Stat => "stat", Socket => "socket", Sigprocmask => "rt_sigprocmask",
+    Setresgid => "setresgid", Setresuid => "setresuid", Setsid => "setsid", Stat => "stat", Socket => "socket", Sigaction => "rt_sigaction", Sigprocmask => "rt_sigprocmask",
     Symlinkat => "symlinkat", Umount => "umount2", Unshare => "unshare", Waitid => "waitid", Write => "write",
     // Checks.
     Injected => "a fault that a test asked for",

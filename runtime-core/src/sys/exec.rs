@@ -101,10 +101,39 @@ pub(crate) fn dup_to(old: RawFd, new: RawFd) -> Result<()> {
 ///
 /// `rt_sigaction(2)`, `rt_sigprocmask(2)`.
 pub(crate) fn reset_signals() -> Result<()> {
-    for signal in 1..=64 {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
-            continue;
+    default_signals(&[libc::SIGKILL, libc::SIGSTOP])
+}
+
+/// The signals that ask a process to end (signal(7)).
+const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// As [`reset_signals`], but those that ask a process to end do so until execve(2), which takes handlers away. Process 1 of
+/// a pid namespace has to want it: what stays at its default does nothing to it (pid_namespaces(7)).
+///
+/// `sigaction(2)`, and the same calls.
+pub(crate) fn end_on_signals() -> Result<()> {
+    extern "C" fn end(signal: i32) {
+        super::exit(128 + signal);
+    }
+    for signal in ENDING {
+        // SAFETY: a sigaction is plain numbers, for which zero is a value: no flags, an empty mask. The handler makes one
+        // system call and never returns, so it may come at any moment.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = end as extern "C" fn(i32) as libc::sighandler_t;
+            check(
+                Call::Sigaction,
+                i64::from(libc::sigaction(signal, &raw const action, std::ptr::null_mut())),
+            )?;
         }
+    }
+    let [hup, int, quit, term] = ENDING;
+    default_signals(&[libc::SIGKILL, libc::SIGSTOP, hup, int, quit, term])
+}
+
+/// All but those.
+fn default_signals(but: &[i32]) -> Result<()> {
+    for signal in (1..=64).filter(|signal| !but.contains(signal)) {
         // `struct kernel_sigaction` all zero is SIG_DFL without flags; the fourth argument is the size of its mask.
         let default = [0u64; 4];
         // SAFETY: 32 bytes of zeros are a whole kernel sigaction on 64-bit architectures; no handler is installed.
