@@ -42,6 +42,15 @@ pub(crate) fn unraisable(process: &Process) -> Vec<String> {
     others.map(warning).collect()
 }
 
+/// The first line of `--version`. As `runc` it tells the release whose commands and flags these are, for programs that
+/// compare it, and whose they really are, where a version number has room for that (semver.org, "build metadata").
+pub(crate) fn version(own: &str) -> String {
+    match is_runc() {
+        true => format!("runc version 1.5.0+husk.{own}"),
+        false => format!("husk version {own}"),
+    }
+}
+
 /// What runc's help begins with.
 pub(crate) fn help_heading(command: Option<&clap::Command>) -> String {
     match command {

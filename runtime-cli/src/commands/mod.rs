@@ -12,6 +12,7 @@ mod mounts;
 mod pages;
 mod plan;
 mod ps;
+mod refused;
 mod run;
 mod spec;
 mod start;
@@ -103,10 +104,7 @@ fn dispatch(global: &Global, command: Command, log: &Log) -> Result<u8, Failure>
         Command::Spec(args) => spec::run(&args),
         Command::Completion(args) => pages::completion(args.shell),
         Command::Man(args) => pages::man(&args.dir),
-        Command::Checkpoint(args) | Command::Restore(args) => {
-            log.debug(format_args!("{name} with {:?}", args.words));
-            Err(Failure::unsupported(name))
-        }
+        Command::Checkpoint(args) | Command::Restore(args) => refused::run(name, &args.words, log),
     }
 }
 

@@ -1,5 +1,6 @@
 //! --version, in runc's lines: engines look for `version`, `commit:` and `spec:`.
 
+use crate::alias;
 use crate::output;
 use crate::report::Failure;
 
@@ -11,7 +12,7 @@ const COMMIT: &str = match option_env!("HUSK_COMMIT") {
 
 pub(crate) fn run() -> Result<u8, Failure> {
     output::write(|out| {
-        writeln!(out, "husk version {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "{}", alias::version(env!("CARGO_PKG_VERSION")))?;
         for (name, value) in [
             ("commit", Some(COMMIT.to_owned())),
             ("spec", Some(husk_core::SPEC_VERSION.to_owned())),

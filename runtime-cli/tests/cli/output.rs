@@ -20,6 +20,14 @@ fn the_version_has_the_lines_that_engines_look_for() {
 }
 
 #[test]
+fn the_version_under_the_name_of_runc_is_that_of_its_commands() {
+    let text = Scratch::new().runc(&["--version"]).ok().stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], concat!("runc version 1.5.0+husk.", env!("CARGO_PKG_VERSION")));
+    assert!(lines[1].starts_with("commit: ") && lines[2].starts_with("spec: "), "{text}");
+}
+
+#[test]
 fn an_empty_list_is_a_heading_or_null() {
     let scratch = Scratch::new();
     let heading = format!("{:12}{:12}{:12}{:12}{:12}OWNER\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED");

@@ -35,11 +35,24 @@ fn what_is_not_supported_is_refused_by_name() {
     for (args, what, code) in [
         (&["update", "--l3-cache-schema", "L3:0=f", "x"][..], "--l3-cache-schema", 1),
         (&["update", "--mem-bw-schema", "MB:0=50", "x"], "--mem-bw-schema", 1),
-        (&["checkpoint", "--help"], "checkpoint", 1),
+        (&["checkpoint", "x"], "checkpoint", 1),
         (&["restore", "-no-subreaper", "--bundle", "b", "x"], "restore", 1),
     ] {
         let run = scratch.husk(args).failed(code, &format!("{what} is not supported yet"));
         assert_eq!(run.stdout, "", "{}", run.line);
+    }
+}
+
+#[test]
+fn the_help_of_what_is_refused_says_so_and_tells_no_engine_that_it_works() {
+    let scratch = Scratch::new();
+    for command in ["checkpoint", "restore"] {
+        let told = scratch.husk(&[command, "-h"]).ok().stdout;
+        assert!(told.starts_with("Not supported yet"), "{told}");
+        // Podman and CRI-O take a success of this for the ability.
+        let asked = scratch.husk(&[command, "--help"]).failed(1, &format!("{command} is not supported yet"));
+        assert_eq!(asked.stdout, told);
+        assert!(scratch.runc(&[command, "-h"]).stdout.starts_with(&format!("NAME:\n   runc {command} - ")));
     }
 }
 
