@@ -3,12 +3,7 @@
 
 compose() {
   local before
-  if ! cell_has_nat; then
-    skip 'all of it' 'this kernel cannot translate addresses'
-    return
-  fi
-  expect 'dockerd starts' 0 '' docker_up
-  last_passed || return 0
+  docker_begin || return 0
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm busybox echo Hello World
   before=$(cell_inventory)
   cell sh -c 'mkdir -p /tmp/shop/pages && cat >/tmp/shop/compose.yaml && echo a page >/tmp/shop/pages/index.html && echo hidden >/tmp/shop/word' <<'Y'

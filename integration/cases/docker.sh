@@ -3,12 +3,7 @@
 
 docker() {
   local before
-  if ! cell_has_nat; then
-    skip 'all of it' 'this kernel cannot translate addresses'
-    return
-  fi
-  expect 'dockerd starts' 0 '' docker_up
-  last_passed || return 0
+  docker_begin || return 0
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm busybox echo Hello World
   before=$(cell_inventory)
   expect_doctor docker 'ok +runtime +docker run --runtime test.*ok +default +test'

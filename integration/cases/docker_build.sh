@@ -4,12 +4,7 @@
 
 docker_build() {
   local before
-  if ! cell_has_nat; then
-    skip 'all of it' 'this kernel cannot translate addresses'
-    return
-  fi
-  expect 'dockerd starts' 0 '' docker_up
-  last_passed || return 0
+  docker_begin || return 0
   expect 'a first build' 0 '' docker_build_of first 'FROM busybox' 'RUN true'
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm first echo Hello World
   before=$(cell_inventory)

@@ -3,17 +3,12 @@
 # shellcheck shell=bash disable=SC2016  # dollars belong to the shell in the cell
 
 docker_daemon() {
-  if ! cell_has_nat; then
-    skip 'all of it' 'this kernel cannot translate addresses'
-    return
-  fi
   docker_live_restore
   docker_userns_remap
 }
 
 docker_live_restore() {
-  expect 'dockerd starts with live-restore' 0 '' docker_up --live-restore
-  last_passed || return 0
+  docker_begin --live-restore || return 0
   expect 'a container, and one that restarts' 0 '' cell sh -c 'docker run -d --name box -p 127.0.0.1:8091:80 busybox sh -c "echo a page >/var/www/index.html; exec httpd -f -p 80 -h /var/www" &&
     docker run -d --name again --restart always --network none busybox sh -c "sleep 100"'
   expect 'its process' 0 '^[0-9]+$' cell docker inspect -f '{{.State.Pid}}' box
@@ -41,8 +36,7 @@ docker_userns_remap() {
   fi
   cell sh -c 'for file in /etc/subuid /etc/subgid; do grep -q ^dockremap: $file 2>/dev/null || echo dockremap:300000:65536 >>$file; done
     grep -q ^dockremap: /etc/passwd || { echo dockremap:x:990:990::/:/bin/false >>/etc/passwd; echo dockremap:x:990: >>/etc/group; }'
-  expect 'dockerd starts with userns-remap' 0 '' docker_up --userns-remap default
-  last_passed || return 0
+  docker_begin --userns-remap default || return 0
   expect 'root in the container is nobody outside' 0 '0 +300000 +65536' cell docker run --rm busybox cat /proc/self/uid_map
   expect 'it owns its root file system' 0 '^0$' cell docker run --rm busybox stat -c %u /etc
   expect 'a volume' 0 '^kept$' cell sh -c 'docker run --rm -v box:/data busybox sh -c "echo kept >/data/word && cat /data/word"; docker volume rm box >/dev/null'

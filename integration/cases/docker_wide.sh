@@ -4,12 +4,7 @@
 
 docker_wide() {
   local before
-  if ! cell_has_nat; then
-    skip 'all of it' 'this kernel cannot translate addresses'
-    return
-  fi
-  expect 'dockerd starts' 0 '' docker_up
-  last_passed || return 0
+  docker_begin || return 0
   # What dockerd makes at the first use and keeps: the host's own network among them.
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm --network host busybox echo Hello World
   before=$(cell_inventory)

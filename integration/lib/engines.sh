@@ -57,11 +57,21 @@ cri_client() {
   printf '%s' "${CRI_CLIENT:-${CARGO_TARGET_DIR:-$HERE/../target}/cri/debug/cri}"
 }
 
+# How a case of Docker begins, and whether it can go on: docker_begin FLAGS OF DOCKERD... || return 0
+docker_begin() {
+  if ! cell_has_nat; then
+    skip 'dockerd starts' 'this kernel cannot translate addresses'
+    return 1
+  fi
+  expect "dockerd starts${*:+ with $*}" 0 '' docker_up "$@"
+  last_passed
+}
+
 docker_up() { # FLAGS OF DOCKERD...
   cell_daemon dockerd 'docker info' env "DOCKER_BUILDKIT_RUNC_COMMAND=$(cell_runtime)" \
-    dockerd --add-runtime "test=$(cell_runtime)" --default-runtime test "$@"
-  cell docker load -q -i /srv/busybox.tar >/dev/null
-  cell docker tag "$IMAGE" busybox:latest
+    dockerd --add-runtime "test=$(cell_runtime)" --default-runtime test "$@" &&
+    cell docker load -q -i /srv/busybox.tar >/dev/null &&
+    cell docker tag "$IMAGE" busybox:latest
 }
 
 docker_down() { # [SIGNAL]
