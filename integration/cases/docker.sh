@@ -56,6 +56,7 @@ docker_isolation() {
   expect '--ulimit' 0 '^512$' docker_run --ulimit nofile=512:512 busybox sh -c 'ulimit -n'
   expect '--sysctl' 0 '^7$' docker_run --sysctl net.ipv4.conf.lo.tag=7 busybox cat /proc/sys/net/ipv4/conf/lo/tag
   expect '--device' 0 'crw.* 1, *11' docker_run --device /dev/kmsg busybox ls -l /dev/kmsg
+  expect '--gpus without a driver is refused by Docker' 125 'could not select device driver' docker_run --gpus all busybox true
   expect '--hostname' 0 '^named$' docker_run --hostname named busybox hostname
   expect '--pid host' 0 'dockerd' docker_run --pid host busybox ps
   expect '--init reaps' 0 '^1 ' docker_run --init busybox sh -c 'echo 1 $(cat /proc/1/comm)'

@@ -4,13 +4,16 @@
 
 docker_wide() {
   local before
+  docker_toolkit
   docker_begin || return 0
   # What dockerd makes at the first use and keeps: the host's own network among them.
   expect 'docker run --rm' 0 '^Hello World$' cell docker run --rm --network host busybox echo Hello World
   before=$(cell_inventory)
   docker_sharing
   docker_networks
+  docker_devices
   docker_around
+  docker_more
   expect 'no container is left' 0 '^$' cell docker ps -aq
   expect_same 'nothing is left of any' "$before" '^cgroup .*/(docker|mine)$'
 }
@@ -60,6 +63,36 @@ docker_networks() {
   fi
 }
 
+# Stands in for NVIDIA's toolkit, which dockerd looks for when it starts: a prestart hook, and a description of a device.
+docker_toolkit() {
+  cell sh -euc 'cat >/usr/local/bin/nvidia-container-runtime-hook && chmod 755 /usr/local/bin/nvidia-container-runtime-hook
+    mkdir -p /etc/cdi /srv/driver && echo a library >/srv/driver/library && mknod /srv/driver/node c 10 229
+    cat >/etc/cdi/husk.json <<J
+{ "cdiVersion": "0.6.0", "kind": "example.com/gpu",
+  "devices": [ { "name": "0", "containerEdits": { "deviceNodes": [ { "path": "/dev/gpu0", "hostPath": "/srv/driver/node" } ] } } ],
+  "containerEdits": { "env": [ "GPU=0" ],
+    "mounts": [ { "hostPath": "/srv/driver", "containerPath": "/usr/lib/driver", "options": [ "ro", "nosuid", "nodev", "bind" ] } ],
+    "hooks": [ { "hookName": "createContainer", "path": "/bin/sh", "args": [ "sh", "-c", "cp /proc/self/cgroup etc/hooked" ] } ] } }
+J' <<'H'
+#!/bin/bash
+# What the real one does: looks up in the bundle which devices are wanted, and puts them into the root of the container.
+bundle=$(jq -r .bundle)
+jq -r '.process.env[] | select(startswith("NVIDIA_"))' "$bundle/config.json" >"$(jq -r .root.path "$bundle/config.json")/gpu"
+H
+}
+
+docker_devices() {
+  expect '--gpus calls the hook of the toolkit' 0 'NVIDIA_VISIBLE_DEVICES=all' docker_run --gpus all busybox cat /gpu
+  expect 'without it there is no such call' 1 'No such file' docker_run busybox cat /gpu
+  expect 'a device of CDI, by its name' 0 'crw.* 10, *229' docker_run --device example.com/gpu=0 busybox ls -l /dev/gpu0
+  # Whether there is such a device does not matter: being let through to it does.
+  expect 'it may be opened' 0 '^(|.*No such device.*)$' docker_run --device example.com/gpu=0 busybox sh -c 'true </dev/gpu0 || true'
+  expect 'with its libraries, variables and hooks' 0 '^a library 0 [1-9]' docker_run --device example.com/gpu=0 busybox \
+    sh -c 'echo $(cat /usr/lib/driver/library) $GPU $(wc -l </etc/hooked)'
+  expect 'one that does not exist is refused' 125 'unresolvable CDI devices' docker_run --device example.com/gpu=9 busybox true
+  expect '--device with another name, to be read only' 1 'Operation not permitted' docker_run --device /srv/driver/node:/dev/other:r busybox sh -c 'echo x >/dev/other'
+}
+
 docker_around() {
   local id
   expect 'a container that talks' 0 '' cell docker run -d --name box -i --network none busybox sh -c 'echo first; while read -r line; do echo "got $line"; [ "$line" != end ] || exit 3; done'
@@ -89,4 +122,31 @@ docker_around() {
   expect 'a restart policy' 0 '' cell docker run -d --name box --network none --restart on-failure:2 busybox sh -c 'exit 9'
   expect_soon 15 'it was tried again twice' '^2 9 exited$' cell docker inspect -f '{{.RestartCount}} {{.State.ExitCode}} {{.State.Status}}' box
   expect 'rm' 0 '' cell docker rm box
+}
+
+docker_more() {
+  local id
+  expect 'run -d with further limits' 0 '' cell docker run -d --name box --network none --cpuset-cpus 0 --cpu-shares 512 --memory 64m --memory-reservation 32m busybox sleep 100
+  id=$(cell docker inspect -f '{{.Id}}' box) || true
+  expect_limit '--cpuset-cpus' '^0$' "/docker/$id" cpuset cpus cpus
+  # v2 knows weights from 1 to 10000, and runtimes translate in two ways.
+  expect_limit '--cpu-shares' '^(512|20|59)$' "/docker/$id" cpu shares weight
+  expect_limit '--memory-reservation' '^33554432$' "/docker/$id" memory soft_limit_in_bytes low
+  expect 'exec --privileged' 0 "$(cell awk '/CapBnd/ { print $2 }' /proc/self/status)" cell docker exec --privileged box grep CapEff /proc/self/status
+  expect 'exec without it keeps to the container' 0 'CapEff:.00000000a80425fb' cell docker exec box grep CapEff /proc/self/status
+  expect 'events of its life' 0 'die.*destroy' cell sh -c 'since=$(date +%s); docker rm -f box >/dev/null; docker events --since $since --until $(($(date +%s) + 1)) --filter container=box --format "{{.Action}}"'
+  expect 'create, then start -a -i' 0 '^piped$' cell sh -c 'docker create -i --name box --network none busybox cat >/dev/null; echo piped | docker start -ai box; docker rm box >/dev/null'
+  expect 'a signal to the client reaches the container' 6 'ended by TERM' cell sh -c 'docker run --rm --network none --name box busybox sh -c "trap \"echo ended by TERM; exit 6\" TERM; echo up; while :; do sleep 0.1; done" >/tmp/said & client=$!
+    for i in $(seq 100); do grep -q up /tmp/said && break; sleep 0.1; done; kill -TERM $client; wait $client; code=$?; cat /tmp/said; exit $code'
+  expect 'the keys that detach leave it running' 0 'true$' cell sh -c '{ sleep 1; printf "\020\021"; sleep 1; } | script -qec "docker run -it --name box --network none busybox sh" /dev/null >/dev/null
+    docker inspect -f "{{.State.Running}}" box; docker rm -f box >/dev/null'
+  expect '--security-opt systempaths=unconfined' 0 '^0$' docker_run --security-opt systempaths=unconfined busybox sh -c 'grep -cE " /proc/(kcore|timer_list|sys) " /proc/mounts || true'
+  expect '--mount of a part of a volume, and of a tmpfs' 0 '^in a part 1000$' cell sh -c 'docker run --rm --network none -v box:/data busybox sh -c "mkdir /data/part; echo in a part >/data/part/word"
+    docker run --rm --network none --mount type=volume,src=box,dst=/part,volume-subpath=part --mount type=tmpfs,dst=/scratch,tmpfs-mode=1000 busybox sh -c "echo \$(cat /part/word) \$(stat -c %a /scratch)"
+    docker volume rm box >/dev/null'
+  expect '--mount of an image' 0 'busybox' docker_run --mount type=image,src=busybox,dst=/image busybox ls /image/bin/busybox
+  expect '--volumes-from' 0 '^shared$' cell sh -c 'docker create --name box -v /data busybox >/dev/null; docker run --rm --network none --volumes-from box busybox sh -c "echo shared >/data/word"
+    docker run --rm --network none --volumes-from box busybox cat /data/word; docker rm -v box >/dev/null'
+  expect '--add-host, --dns and --mac-address' 0 '10.1.2.3.*nameserver 10.9.9.9.*02:42:00:00:00:77' cell docker run --rm --add-host shop:10.1.2.3 --dns 10.9.9.9 --mac-address 02:42:00:00:00:77 busybox \
+    sh -c 'grep shop /etc/hosts; cat /etc/resolv.conf /sys/class/net/eth0/address'
 }
