@@ -80,7 +80,7 @@ cell_up() {
   (
     cell_join_cgroups
     exec setsid unshare --mount --net --pid --ipc --uts --cgroup --fork --kill-child --propagation private \
-      "$HERE/lib/cell-init" "$dir" "$(root_path engines)" "$(root_path services)" "$(image_path)" "$RUNTIME" \
+      "$HERE/lib/cell-init" "$dir" "$(root_path engines)" "$(root_path services)" "$(image_path)" "$RUNTIME" "$HUSK_CGROUPS" \
       >"$dir/init.log" 2>&1 </dev/null
   ) &
   unshare=$!

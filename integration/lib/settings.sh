@@ -11,6 +11,8 @@ HUSK_MIRROR=${HUSK_MIRROR:-}
 # The runtime under test: a file of this machine, or a bare name (runc, crun) for the one that Debian ships.
 RUNTIME=${RUNTIME:-${CARGO_TARGET_DIR:-$HERE/../target}/release/husk}
 [[ $RUNTIME != */* ]] || RUNTIME=$(realpath -m -- "$RUNTIME")
+# What a cell of a hybrid machine shows of its cgroups: all, or v1 alone. crun refuses the mixture.
+HUSK_CGROUPS=${HUSK_CGROUPS:-$([ "${RUNTIME##*/}" = crun ] && echo v1 || echo all)}
 # Seconds that one command inside a cell may take.
 HUSK_TIMEOUT=${HUSK_TIMEOUT:-60}
 # The name of a stand-in for the runtime, while its input is being recorded (see record.sh).
