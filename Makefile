@@ -96,7 +96,7 @@ test-engines: ## run husk under containerd, CRI, Docker and Podman, in throwaway
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run short
 
 .PHONY: test-engines-all
-test-engines-all: ## the same at length: all of Docker, builds, a registry, Compose, crashes, Podman without root
+test-engines-all: ## the same at length: all of Docker, builds, a registry, Compose, Swarm, crashes, load, what people run
 	@scripts/setup engines
 	@scripts/build
 	@scripts/build-cri
