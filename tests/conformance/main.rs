@@ -19,6 +19,7 @@ mod execution;
 mod freezer;
 mod hooks;
 mod id_mapped;
+mod inner_cgroups;
 mod keyrings;
 mod lifecycle;
 mod limits;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         cgroups::cases,
         limits::cases,
         sub_cgroups::cases,
+        inner_cgroups::cases,
         systemd::cases,
         freezer::cases,
         update::cases,

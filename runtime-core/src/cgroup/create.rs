@@ -78,9 +78,42 @@ pub(super) fn make(
     Ok((opened, new))
 }
 
+/// Makes the directory below the container's in which its processes are to live, and hands all controllers on to it: what
+/// is in there may divide among its children what the container has.
+pub(super) fn make_delegated(
+    plan: &CgroupPlan,
+    container: Option<&Directory>,
+    made: &mut Made,
+) -> Result<Option<Directory>> {
+    let (Some(container), false) = (container, plan.delegated.as_os_str().is_empty()) else {
+        return Ok(None);
+    };
+    let path = plan.birthplace_in(container.path());
+    make_directories(&path, container.path(), made)?;
+    hand_on(container.path(), &path)?;
+    let opened = Directory::open(&path);
+    opened.map(Some).map_err(|errno| os(format!("cannot open cgroup {}", path.display()), "open", errno))
+}
+
+/// Enables all controllers in each cgroup from `above` on, down to the one that `path` lies in.
+fn hand_on(above: &Path, path: &Path) -> Result<()> {
+    let between: Vec<&Path> = path.ancestors().skip(1).take_while(|path| path.starts_with(above)).collect();
+    for path in between.into_iter().rev() {
+        let directory = Directory::open(path)
+            .map_err(|errno| os(format!("cannot open cgroup {}", path.display()), "open", errno))?;
+        let mut refusals = Vec::new();
+        enable_all(&directory, &mut refusals);
+        if let Some((controller, path, errno)) = refusals.pop() {
+            let what = format!("cannot hand the controller {controller} on in cgroup {}", path.display());
+            return Err(os(what, "write", errno));
+        }
+    }
+    Ok(())
+}
+
 /// mkdir -p below the mount point. The container's own directory is tried first, since its parents mostly exist.
 /// A parent may vanish meanwhile, when another container's failed creation takes it away again.
-fn make_directories(path: &Path, mountpoint: &Path, made: &mut Made) -> Result<()> {
+pub(super) fn make_directories(path: &Path, mountpoint: &Path, made: &mut Made) -> Result<()> {
     const TRIES: u32 = 10;
     for attempt in 1.. {
         match mkdir(path, Mode::from_bits_truncate(0o755)) {
@@ -103,17 +136,14 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// The directory of a unit, which systemd has made.
-pub(super) fn open_unit(plan: &CgroupPlan, path: &Path) -> Result<Directory> {
+/// The container's directory: that of a unit, which systemd has made, or a sub-cgroup of it.
+pub(super) fn open_unit(plan: &CgroupPlan, unit: &Path) -> Result<Directory> {
+    let path = &plan.directory_in(unit);
+    hand_on(unit, path)?;
     let opened = Directory::open(path)
         .map_err(|errno| os(format!("cannot open cgroup {}", path.display()), "open", errno))?;
     if let [planned] = &plan.directories[..] {
-        hand_down_controllers(
-            plan,
-            0,
-            &CgroupDirectory { path: path.to_owned(), ..planned.clone() },
-            &opened,
-        )?;
+        hand_down_controllers(plan, 0, &CgroupDirectory { path: path.clone(), ..planned.clone() }, &opened)?;
     }
     Ok(opened)
 }

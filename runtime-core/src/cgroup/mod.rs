@@ -48,10 +48,12 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 const PIDS_LIMIT: &str = "pids.max";
 
 /// The cgroup of one container.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cgroup {
     v2: Option<Directory>,
     v1: Vec<Legacy>,
+    /// Where the container's first process is born, if that is below its v2 directory.
+    delegated: Option<Directory>,
     made: Vec<PathBuf>,
     unit: Option<Unit>,
 }
@@ -118,7 +120,7 @@ impl Cgroup {
             return Cgroup::of_unit(plan, unit, &directory.mountpoint);
         }
         let mut made = create::Made::default();
-        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new(), unit: None };
+        let mut cgroup = Cgroup::default();
         let mut existed = false;
         if plan.disabled {
             return Ok(cgroup);
@@ -141,19 +143,27 @@ impl Cgroup {
         if existed {
             cgroup.check_unused()?;
         }
+        cgroup.delegated = create::make_delegated(plan, cgroup.v2.as_ref(), &mut made)?;
         cgroup.made = made.keep();
         Ok(cgroup)
     }
 
     /// Has systemd make it.
     fn of_unit(plan: &CgroupPlan, planned: &UnitPlan, mountpoint: &Path) -> Result<Cgroup> {
-        let (mut unit, path) = Unit::start(planned, mountpoint)?;
-        let v2 = Some(create::open_unit(plan, &path)?);
-        let mut cgroup = Cgroup { v2, v1: Vec::new(), made: Vec::new(), unit: None };
+        let (mut unit, path) = Unit::start(plan, planned, mountpoint)?;
         // A scope is new, and has the placeholder in it; a slice may have been there.
         if planned.is_slice() {
-            cgroup.check_unused()?;
+            Cgroup { v2: Some(Directory::at(&path)), ..Cgroup::default() }.check_unused()?;
         }
+        let birthplace = plan.birthplace_in(&plan.directory_in(&path));
+        let mut made = create::Made::default();
+        if birthplace != path {
+            create::make_directories(&birthplace, &path, &mut made)?;
+            unit.move_down(&birthplace)?;
+        }
+        let v2 = create::open_unit(plan, &path)?;
+        let delegated = create::make_delegated(plan, Some(&v2), &mut made)?;
+        let mut cgroup = Cgroup { v2: Some(v2), delegated, made: made.keep(), ..Cgroup::default() };
         unit.keep();
         cgroup.unit = Some(unit);
         Ok(cgroup)
@@ -279,7 +289,7 @@ impl Cgroup {
 
     /// Opens what a new process needs to be born in the cgroup.
     pub(crate) fn birthplace(&self) -> Result<Birthplace> {
-        let into = match &self.v2 {
+        let into = match self.delegated.as_ref().or(self.v2.as_ref()) {
             Some(directory) => Some(duplicate(directory)?),
             None => None,
         };
@@ -339,7 +349,7 @@ impl Cgroup {
     /// The cgroup of a container that was made earlier. Costs no system call: directories are opened as they are
     /// needed, and one that is gone has no processes, is not frozen, and is removed already.
     pub(crate) fn open(record: &CgroupRecord) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { v2: None, v1: Vec::new(), made: Vec::new(), unit: None };
+        let mut cgroup = Cgroup::default();
         for (controller, path) in &record.0 {
             if !path.is_absolute() {
                 let message = format!("the record of the container is damaged: its cgroup is {path:?}");

@@ -21,13 +21,21 @@ use std::path::{Path, PathBuf};
 pub(crate) struct UnitRecord {
     name: String,
     manager: SystemdManager,
+    /// Where below the unit's directory the container's processes are born.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    below: String,
 }
 
 impl UnitRecord {
     /// Of a unit that is going to be started.
     pub(crate) fn planned(plan: &CgroupPlan) -> Option<UnitRecord> {
-        let unit = plan.unit.as_ref()?;
-        Some(UnitRecord { name: unit.name.clone(), manager: unit.manager.clone() })
+        plan.unit.as_ref().map(|unit| UnitRecord::of(plan, unit))
+    }
+
+    fn of(plan: &CgroupPlan, unit: &UnitPlan) -> UnitRecord {
+        let below = plan.birthplace_in(&plan.directory_in(Path::new("/")));
+        let below = if below == Path::new("/") { String::new() } else { below.display().to_string() };
+        UnitRecord { name: unit.name.clone(), manager: unit.manager.clone(), below }
     }
 
     /// Ends the unit, if systemd still knows it.
@@ -38,7 +46,8 @@ impl UnitRecord {
     /// Has systemd move a process into it, which a user may not do who comes from outside of what is delegated, as from
     /// a login session (cgroups(7), "Delegation containment").
     pub(crate) fn attach(&self, pid: i32) -> Result<()> {
-        Systemd::connect(&self.manager)?.attach(&self.name, pid).map_err(|error| error.at(Step::EnterCgroup))
+        let mut systemd = Systemd::connect(&self.manager)?;
+        systemd.attach(&self.name, &self.below, pid).map_err(|error| error.at(Step::EnterCgroup))
     }
 
     /// Tells systemd of new limits: all of them or none.
@@ -62,7 +71,8 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Starts it. Returns it, and its directory.
-    pub(super) fn start(plan: &UnitPlan, mountpoint: &Path) -> Result<(Unit, PathBuf)> {
+    pub(super) fn start(cgroup: &CgroupPlan, plan: &UnitPlan, mountpoint: &Path) -> Result<(Unit, PathBuf)> {
+        let record = UnitRecord::of(cgroup, plan);
         let placeholder = if plan.is_slice() { None } else { Some(Placeholder::new()?) };
         let pid = placeholder.as_ref().map(|placeholder| placeholder.0.pid);
         let mut plan = plan.clone();
@@ -70,13 +80,22 @@ impl Unit {
         let plan = &plan;
         let mut systemd = Systemd::connect(&plan.manager).map_err(|error| error.at(Step::MakeCgroup))?;
         let started = systemd.start(plan, pid).map_err(|error| error.at(Step::MakeCgroup))?;
-        let record = UnitRecord { name: plan.name.clone(), manager: plan.manager.clone() };
         let unit = Unit { record, placeholder, late_limit, stop_on_drop: started == Started::Now };
         let below = match pid {
             Some(pid) => cgroup_of(pid)?,
             None => systemd.control_group(&plan.name).map_err(|error| error.at(Step::MakeCgroup))?,
         };
         Ok((unit, mountpoint.join(below.trim_start_matches('/'))))
+    }
+
+    /// A cgroup that hands controllers on has no processes of its own (cgroups(7), "no internal processes"), so the
+    /// placeholder goes where the container's process is going to be born.
+    pub(super) fn move_down(&self, path: &Path) -> Result<()> {
+        let Some(Placeholder(born)) = &self.placeholder else { return Ok(()) };
+        let file = path.join("cgroup.procs");
+        std::fs::write(&file, born.pid.to_string()).map_err(|error| {
+            Error::io(format!("cannot write to {}", file.display()), "write", &error).at(Step::MakeCgroup)
+        })
     }
 
     /// Whether the limit of processes is yet to be set.

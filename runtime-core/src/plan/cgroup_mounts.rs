@@ -47,7 +47,7 @@ pub(super) fn plan(
                 MountSource::Filesystem { fstype, source, parameters, flags, copy_up: false }
             } else {
                 refuse_parameters(options, place, problems);
-                bind(directory, place, problems)
+                bind(&context.cgroup.birthplace_in(&directory.path), place, problems)
             };
             plans.push(plan);
         }
@@ -63,7 +63,7 @@ pub(super) fn plan(
                     plan.attributes = MountAttributes { set: NOSUID | NODEV | NOEXEC, clear: 0 };
                     of_controllers(directory)
                 } else {
-                    bind(directory, place, problems)
+                    bind(&directory.path, place, problems)
                 };
                 if readonly {
                     plan.attributes.set_readonly(true);
@@ -93,8 +93,8 @@ fn refuse_parameters(options: &MountOptions, place: &Pointer<'_>, problems: &mut
     }
 }
 
-fn bind(directory: &CgroupDirectory, place: &Pointer<'_>, problems: &mut Problems) -> MountSource {
-    let path = problems.path(place, &directory.path);
+fn bind(directory: &Path, place: &Pointer<'_>, problems: &mut Problems) -> MountSource {
+    let path = problems.path(place, directory);
     MountSource::Bind { path, in_rootfs: false, recursive: false, links: BindLinks::default() }
 }
 

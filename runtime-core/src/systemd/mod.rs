@@ -104,9 +104,9 @@ impl Systemd {
     }
 
     /// `AttachProcessesToUnit`: moves a process of the caller's into the unit's cgroup. A user's systemd asks the
-    /// machine's to, where it may not do that itself.
-    pub(crate) fn attach(&mut self, name: &str, pid: i32) -> Result<()> {
-        let body = message::of((name, "", vec![pid.unsigned_abs()]))?;
+    /// machine's to, where it may not do that itself. `below` is a cgroup below the unit's, `/a/b`, or nothing.
+    pub(crate) fn attach(&mut self, name: &str, below: &str, pid: i32) -> Result<()> {
+        let body = message::of((name, below, vec![pid.unsigned_abs()]))?;
         match self.connection.ask("AttachProcessesToUnit", body)? {
             Ok(_) => Ok(()),
             Err(refused) => Err(refused.error(&format!("systemd would not take a process into unit {name}"))),

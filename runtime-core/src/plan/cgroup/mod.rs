@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod below;
 mod device_rules;
 mod fields;
 mod property;
@@ -39,6 +40,11 @@ pub struct CgroupPlan {
     pub unit: Option<UnitPlan>,
     /// One directory for each hierarchy; the v2 one, if there is one, is the first.
     pub directories: Vec<CgroupDirectory>,
+    /// Where below the unit's directory the container's is; empty where it is the unit's own.
+    pub subgroup: PathBuf,
+    /// Where below the container's directory, which has the limits, its processes live, so that they may do with theirs
+    /// as they like; empty where they live in the container's own. Only where v2 is alone.
+    pub delegated: PathBuf,
     /// What is written, in order, before a process lives there.
     pub writes: Vec<CgroupWrite>,
     /// Device rules for the v2 directory, the later ones win; under v1 they are among `writes`. `None`: no rules,
@@ -186,11 +192,12 @@ pub(crate) fn plan(
     plan
 }
 
-/// The annotations that speak of the unit.
+/// The annotations that speak of the unit, and of cgroups further below.
 pub(crate) fn plan_annotations(spec: &spec::Spec, plan: &mut CgroupPlan, problems: &mut Vec<Problem>) {
     if let Some(unit) = &mut plan.unit {
         unit::annotations(spec, unit, problems);
     }
+    below::annotations(spec, plan, problems);
 }
 
 /// The place of a cgroup that systemd makes.

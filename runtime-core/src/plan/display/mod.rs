@@ -74,6 +74,10 @@ impl Plan {
                 format!("make the cgroup {path} ({controllers})"),
             );
         }
+        if !self.cgroup.delegated.as_os_str().is_empty() {
+            let text = format!("its processes live in {} below it", self.cgroup.delegated.display());
+            lines.add(Step::MakeCgroup, "/annotations/run.oci.delegate-cgroup", text);
+        }
         for write in &self.cgroup.writes {
             let (file, value) = (&write.file, &write.value);
             lines.add(Step::LimitCgroup, write.pointer.as_str(), format!("{file} is {value:?}"));
