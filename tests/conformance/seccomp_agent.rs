@@ -1,12 +1,13 @@
 //! System calls that a profile leaves to an agent (SCMP_ACT_NOTIFY): who is asked, with which words, and what then happens.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use husk_conformance::agent::{Agent, Answer, Asked};
 use husk_conformance::suite::Case;
+use husk_conformance::user::{USER, User};
 use husk_conformance::{Container, Lab, Outcome, Stop, case, eventually};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -29,8 +30,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(no_agent_is_named),
         case!(an_agent_that_is_not_needed),
         case!(calls_that_cannot_be_notified),
-        case!(only_a_fatal_signal_interrupts, lacks "runc 1.1": "does not know the flag"),
+        case!(only_a_fatal_signal_interrupts, lacks "runc 1.1": "does not know the flag", "runc 1.3": "does not know the flag"),
         case!(a_start_hook_asks_too),
+        case!(an_ordinary_user_has_an_agent),
         case!(an_agent_named_by_annotation, lacks "runc": "crun's annotation"),
         case!(an_agent_named_by_the_environment, lacks "runc": "crun's variable"),
     ]
@@ -100,6 +102,25 @@ fn the_agent_gets_the_state(lab: &Lab) -> Outcome {
         assert_eq!(agent.next()?.name, "mkdir");
         container.becomes("stopped")?;
         assert!(container.has("/new"));
+    }
+    Ok(())
+}
+
+/// Somebody without privileges, whose container's root is nobody outside.
+fn an_ordinary_user_has_an_agent(lab: &Lab) -> Outcome {
+    for yes in BOTH {
+        let mut container = lab.container_of(&User::new()?)?;
+        let agent = Agent::listen(&container.directory, make_another)?;
+        chown(&agent.path, Some(USER), Some(USER))?;
+        notify(&mut container, &agent, &["mkdir"]);
+        no_new_privileges(&mut container, yes);
+        container.run_sh("mkdir /new && ls -d /new*")?.ok().prints("/new-other");
+        container.up()?;
+        // The kernel lets nobody without privileges take anything out of a process that joins others.
+        container.exec_sh("true")?.exits(255).says(&["pidfd_getfd", "operation not permitted"]);
+        assert_eq!(agent.names(), ["mkdir"]);
+        container.force_delete()?.ok();
+        container.nothing_left()?;
     }
     Ok(())
 }

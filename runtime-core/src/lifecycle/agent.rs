@@ -26,6 +26,10 @@ pub(super) struct Agent<'a> {
     socket: OwnedFd,
 }
 
+/// The kernel lets nobody else look into a process that is already among those of a container.
+const WITHOUT_PRIVILEGES: &str = "without root a listener can only be taken from a container's first process, in a new \
+     user namespace in which it is root; exec needs a profile that notifies nothing";
+
 impl<'a> Agent<'a> {
     /// Connects to the agent of a process whose filter has a listener.
     pub(super) fn connect(process: &'a ProcessPlan) -> Result<Option<Agent<'a>>> {
@@ -53,7 +57,9 @@ impl<'a> Agent<'a> {
         let listener = process.take_listener(recorder, patience).map_err(|failed| match failed.errno {
             Errno::ETIMEDOUT => unheard(failed, recorder, subject),
             errno => {
-                cannot("cannot take the seccomp listener out of the new process", failed.call.name(), errno)
+                let what = "cannot take the seccomp listener out of the new process";
+                let error = cannot(what, failed.call.name(), errno);
+                if errno == Errno::EPERM { error.with_hint(WITHOUT_PRIVILEGES) } else { error }
             }
         })?;
         let Some(listener) = listener else { return Ok(false) };

@@ -229,7 +229,10 @@ fn plan_init(
         listen_fd_names: options.listen_fd_names.as_deref(),
         preserve_fds: options.preserve_fds,
     };
-    let plan = process::plan(process, &context, problems);
+    let mut plan = process::plan(process, &context, problems);
+    if let Some(listener) = plan.seccomp.as_mut().and_then(|seccomp| seccomp.listener.as_mut()) {
+        listener.taken_by_owner = !host.sys_admin && namespaces.is_new(NamespaceKind::User);
+    }
     // The spec: "This setting is not applicable to the container's init process."
     Some(ProcessPlan { affinity: AffinityPlan::default(), ..plan })
 }

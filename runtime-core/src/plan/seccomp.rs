@@ -36,6 +36,9 @@ pub struct ListenerPlan {
     pub path: PathBuf,
     /// Text for it, as it stands in the config.
     pub metadata: Option<String>,
+    /// The runtime has no privilege by which to take the listener, and is only the owner of the process's new user
+    /// namespace: the process has to let itself be looked into.
+    pub taken_by_owner: bool,
 }
 
 /// Who compiles profiles.
@@ -119,5 +122,5 @@ fn plan_listener(
         problems.add(place, format!("must be an absolute path, not {path:?}"));
     }
     let metadata = profile.listener_metadata().clone().filter(|metadata| !metadata.is_empty());
-    ListenerPlan { path: path.to_owned(), metadata }
+    ListenerPlan { path: path.to_owned(), metadata, taken_by_owner: false }
 }

@@ -8,7 +8,7 @@
 use super::channel::{Word, say};
 use crate::plan::{ProcessPlan, SeccompPoint, Step};
 use crate::recorder::Recorder;
-use crate::sys::{Call, Failed, Result};
+use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -20,8 +20,13 @@ pub(super) fn install_at(
     recorder: &Recorder,
 ) -> Result<()> {
     let Some(seccomp) = plan.seccomp.as_ref().filter(|seccomp| seccomp.point == point) else { return Ok(()) };
-    if seccomp.listener.is_some() {
+    if let Some(listener) = &seccomp.listener {
         say(channel, Word::Filtered)?;
+        if listener.taken_by_owner {
+            // Nobody else lives in the new user namespace, and what is executed next has the same user. It cannot be
+            // taken back: the filter may not let it.
+            sys::set_dumpable(true)?;
+        }
     }
     recorder.at(Step::Seccomp)?;
     recorder.be_silent();
