@@ -97,9 +97,11 @@ fn refused(lab: &Lab, row: &Row) -> Outcome {
     container.nothing_left()
 }
 
-const RUNC_ACCEPTS: &[(&str, &str)] = &[("runc 1.1", "accepts it")];
-const RUNC_AT_START: &[(&str, &str)] = &[("runc 1.1", "finds it at start only")];
-const RUNC_TOO_OLD: &[(&str, &str)] = &[("runc 1.1", "does not know the field and ignores it")];
+const RUNC_ACCEPTS: &[(&str, &str)] = &[("runc", "accepts it")];
+const RUNC_AT_START: &[(&str, &str)] = &[("runc", "finds it at start only")];
+const RUNC_TOO_OLD: &[(&str, &str)] = &[("runc 1.1", IGNORED)];
+const OLD_RUNCS_TOO_OLD: &[(&str, &str)] = &[("runc 1.1", IGNORED), ("runc 1.3", IGNORED)];
+const IGNORED: &str = "does not know the field and ignores it";
 
 static FILE: &[Row] = &[
     Row {
@@ -150,12 +152,24 @@ static PROCESS: &[Row] = &[
         c.put("/process/scheduler", json!({"policy": "SCHED_FOO"}))
     })
     .lacks(RUNC_TOO_OLD),
+    // A policy that has a number and no code in the kernel.
+    Row::edit("scheduler_is_not_linuxs", &["/process/scheduler/policy"], &["SCHED_ISO"], |c| {
+        c.put("/process/scheduler", json!({"policy": "SCHED_ISO"}))
+    })
+    .lacks(RUNC_TOO_OLD),
+    Row::edit("scheduler_clamps", &["/process/scheduler/flags/0"], &["utilization"], |c| {
+        c.put("/process/scheduler", json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_UTIL_CLAMP_MIN"]}))
+    })
+    .lacks(RUNC_TOO_OLD),
     Row::edit("io_priority_is_unknown", &["/process/ioPriority"], &["IOPRIO_FOO"], |c| {
         c.put("/process/ioPriority", json!({"class": "IOPRIO_FOO", "priority": 0}))
     })
     .lacks(RUNC_TOO_OLD),
     Row::edit("selinux_without_selinux", &["/process/selinuxLabel"], &["SELinux"], |c| {
         c.put("/process/selinuxLabel", json!("system_u:system_r:nowhere_t:s0"))
+    }),
+    Row::edit("mount_label_without_selinux", &["/linux/mountLabel"], &["selinux"], |c| {
+        c.put("/linux/mountLabel", json!("system_u:object_r:nowhere_t:s0"))
     }),
     Row::edit("apparmor_profile_is_unknown", &["/process/apparmorProfile"], &["AppArmor"], |c| {
         c.put("/process/apparmorProfile", json!("no-such-profile"))
@@ -361,7 +375,7 @@ static RESOURCES: &[Row] = &[
     Row::edit("block_weight_out_of_range", &["/linux/resources/blockIO/weight"], &["1000"], |c| {
         c.put("/linux/resources/blockIO/weight", json!(5))
     })
-    .lacks(&[("runc 1.1", "drops the weight where the kernel has no such file")]),
+    .lacks(&[("runc", "drops the weight where the kernel has no such file")]),
     Row::edit("unified_key_is_unknown", &["/linux/resources/unified"], &[], |c| {
         c.put("/linux/resources/unified", json!({"no.such": "1"}))
     }),
@@ -452,42 +466,46 @@ static REST: &[Row] = &[
         c.put("/linux/personality", json!({"domain": "LINUX8"}))
     })
     .lacks(RUNC_TOO_OLD),
+    Row::edit("personality_has_flags", &["/linux/personality/flags"], &["no flags"], |c| {
+        c.put("/linux/personality", json!({"domain": "LINUX32", "flags": ["ADDR_NO_RANDOMIZE"]}))
+    })
+    .lacks(&[("runc", "ignores them")]),
     Row::edit("rdt_without_rdt", &["/linux/intelRdt"], &["resctrl"], |c| {
         c.put("/linux/intelRdt", json!({"closID": "none", "l3CacheSchema": "L3:0=f"}))
     }),
     Row::edit("memory_policy_is_unknown", &["/linux/memoryPolicy"], &["MPOL_FOO"], |c| {
         c.put("/linux/memoryPolicy", json!({"mode": "MPOL_FOO", "nodes": "0"}))
     })
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit("memory_policy_without_mode", &["/linux/memoryPolicy"], &["invalid memory policy mode"], |c| {
         c.put("/linux/memoryPolicy", json!({"nodes": "0"}))
     })
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit(
         "memory_policy_flag_is_unknown",
         &["/linux/memoryPolicy"],
         &["invalid memory policy flag"],
         |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_PREFERRED", "flags": ["MPOL_F_FOO"]})),
     )
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit(
         "memory_policy_node_is_absurd",
         &["/linux/memoryPolicy"],
         &["invalid memory policy node"],
         |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0-9876543210"})),
     )
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit(
         "memory_policy_of_no_nodes",
         &["/linux/memoryPolicy"],
         &["mode requires 0 nodes but got 8"],
         |c| c.put("/linux/memoryPolicy", json!({"mode": "MPOL_DEFAULT", "nodes": "0-7"})),
     )
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit("net_devices_without_network", &["/linux/netDevices"], &["network"], |c| {
         c.without_namespace("network").put("/linux/netDevices", json!({"absent0": {"name": "absent1"}}))
     })
-    .lacks(RUNC_TOO_OLD),
+    .lacks(OLD_RUNCS_TOO_OLD),
     Row::edit("hook_path_is_relative", &["/hooks/createRuntime/0/path"], &["absolute"], |c| {
         c.put("/hooks/createRuntime", json!([{"path": "bin/true"}]))
     }),

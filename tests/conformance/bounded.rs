@@ -12,11 +12,11 @@ use serde_json::json;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(listener_that_never_accepts),
-        case!(config_that_is_a_fifo, lacks "runc 1.1": "waits for ever"),
+        case!(config_that_is_a_fifo, lacks "runc": "waits for ever"),
         case!(config_without_end),
-        case!(step_that_hangs_is_named, lacks "runc 1.1": "has no limit for a step"),
-        case!(hung_hook_of_the_runtime_is_explained, lacks "runc 1.1": "knows no step"),
-        case!(hung_start_can_be_deleted, lacks "runc 1.1": "start does not end"),
+        case!(step_that_hangs_is_named, lacks "runc": "has no limit for a step"),
+        case!(hung_hook_of_the_runtime_is_explained, lacks "runc": "knows no step"),
+        case!(hung_start_can_be_deleted, lacks "runc": "start does not end"),
     ]
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(program_is_not_at_its_path),
         case!(program_is_not_executable),
         case!(program_is_a_directory),
-        case!(program_has_no_known_format),
+        case!(program_has_no_known_format, lacks "runc 1.3": "ends in 255, and the log says nothing"),
         case!(exec_failures_end_in_255),
         case!(success_is_silent),
         case!(log_has_one_object_after_a_failure),

@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(starts_in_a_directory),
         case!(runs_as_a_user),
         case!(refuses_users_that_are_none),
-        case!(refuses_users_out_of_range, lacks "runc 1.1": "takes 2^32 for 0, which is root"),
+        case!(refuses_users_out_of_range, lacks "runc": "takes 2^32 for 0, which is root"),
         case!(has_additional_groups),
         case!(has_the_containers_capabilities),
         case!(gets_more_capabilities),
@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(preserves_descriptors),
         case!(needs_a_running_container),
         case!(works_in_a_created_container),
+        case!(a_user_enters_a_created_container),
         case!(many_at_once),
         case!(root_is_the_containers),
     ]
@@ -342,6 +343,28 @@ fn works_in_a_created_container(lab: &Lab) -> Outcome {
     container.create()?.ok();
     container.exec_sh("hostname")?.ok();
     assert_eq!(container.status()?, "created");
+    Ok(())
+}
+
+/// The container's first process is the runtime's own code there, and still root.
+fn a_user_enters_a_created_container(lab: &Lab) -> Outcome {
+    for in_user_namespace in [false, true] {
+        let mut container = lab.container()?;
+        if in_user_namespace {
+            container.config.user_namespace(100_000).without_mount("/sys/fs/cgroup");
+        }
+        container.config.args(&["/bin/echo", "started"]);
+        container.create()?.ok();
+        let script = "id -u; id -g; pwd; grep CapEff /proc/self/status; readlink /proc/1/exe || echo closed";
+        let finished =
+            container.exec(&["--user", "999:999", "--cwd", "/tmp"], &["/bin/sh", "-c", script])?.ok();
+        assert_eq!(finished.stdout, "999\n999\n/tmp\nCapEff:\t0000000000000000\nclosed\n", "{finished}");
+        assert_eq!(container.status()?, "created");
+        container.start()?.ok();
+        container.becomes("stopped")?;
+        container.delete()?.ok();
+        container.nothing_left()?;
+    }
     Ok(())
 }
 

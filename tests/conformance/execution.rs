@@ -13,16 +13,16 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(scheduler_of_an_exec_is_its_own, lacks "runc 1.1": "ignores process.scheduler"),
         case!(real_time_scheduler, lacks "runc 1.1": "ignores process.scheduler"),
         case!(deadline_beside_chosen_processors, lacks "runc 1.1": "ignores process.scheduler"),
-        case!(scheduler_needs_a_privilege, lacks "runc 1.1": "ignores process.scheduler"),
+        case!(scheduler_needs_a_privilege, lacks "runc 1.1": "ignores process.scheduler", "runc 1.3": "does not say which policy"),
         case!(io_priority_is_the_configs, lacks "runc 1.1": "ignores process.ioPriority"),
         case!(domain_is_the_configs, lacks "runc 1.1": "ignores linux.personality"),
         case!(processors_are_not_the_callers, lacks "runc 1.1": "binds a container to the processors that it is bound to"),
         case!(processors_of_an_exec_are_not_the_callers, lacks "runc 1.1": "binds a container to the processors that it is bound to"),
-        case!(processors_of_an_exec_are_the_configs, lacks "runc 1.1": "ignores process.execCPUAffinity"),
+        case!(processors_of_an_exec_are_the_configs, lacks "runc 1.1": "ignores process.execCPUAffinity", "runc 1.3": "leaves it on the first processors where no last ones are given"),
         case!(processors_of_an_exec_are_its_own, lacks "runc 1.1": "ignores process.execCPUAffinity"),
-        case!(memory_is_where_the_config_says, lacks "runc 1.1": "ignores linux.memoryPolicy"),
-        case!(memory_where_there_is_none, lacks "runc 1.1": "ignores linux.memoryPolicy"),
-        case!(processors_that_are_not_there, lacks "runc 1.1": "ignores process.execCPUAffinity"),
+        case!(memory_is_where_the_config_says, lacks "runc 1.1": "ignores linux.memoryPolicy", "runc 1.3": "ignores linux.memoryPolicy"),
+        case!(memory_where_there_is_none, lacks "runc 1.1": "ignores linux.memoryPolicy", "runc 1.3": "ignores linux.memoryPolicy"),
+        case!(processors_that_are_not_there, lacks "runc 1.1": "ignores process.execCPUAffinity", "runc 1.3": "takes no processor above 1023"),
     ]
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(order_is_the_specs),
-        case!(poststart_comes_after_the_start, lacks "runc 1.1": "runs it in create"),
+        case!(poststart_comes_after_the_start, lacks "runc 1.1": "runs it in create", "runc 1.3": "runs it in create"),
         case!(each_kind_runs_in_its_order),
         case!(state_is_on_stdin),
         case!(state_of_the_later_ones),
@@ -28,8 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(failure_in_create_runs_the_last_hooks),
         case!(failure_of_start_container_stops_it),
         case!(failure_of_poststart_stops_it),
-        case!(failure_of_poststop_is_not_fatal),
-        case!(failure_of_poststop_lets_the_others_run, lacks "runc 1.1": "stops at the first that fails"),
+        case!(failure_of_poststop_is_not_fatal, lacks "runc 1.3": "fails with it, and leaves the container"),
+        case!(failure_of_poststop_lets_the_others_run, lacks "runc 1.1": "stops at the first that fails", "runc 1.3": "fails with the first"),
         case!(timeout_is_a_failure),
         case!(in_time_is_no_failure),
         case!(missing_program),

@@ -7,7 +7,7 @@ use serde_json::json;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(keyring_is_the_containers),
-        case!(keyring_in_a_user_namespace, lacks "runc 1.1": "gives each exec another one"),
+        case!(keyring_in_a_user_namespace, lacks "runc": "gives each exec another one"),
         case!(keyring_of_an_exec_is_the_containers),
         case!(no_new_keyring_keeps_the_callers),
     ]

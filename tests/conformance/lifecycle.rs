@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(delete_of_a_created_container),
         case!(delete_force_of_a_running_container),
         case!(delete_force_takes_descendants_along),
-        case!(kill_takes_those_along_that_outlive_init, lacks "runc 1.1": "says that the container is not running"),
+        case!(kill_takes_those_along_that_outlive_init, lacks "runc 1.1": "says that the container is not running", "runc 1.3": "is content when nobody is left"),
         case!(unknown_container),
         case!(id_is_taken),
         case!(id_is_invalid),

@@ -16,6 +16,7 @@ mod errors;
 mod events;
 mod exec;
 mod execution;
+mod features;
 mod freezer;
 mod hooks;
 mod id_mapped;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         seccomp_agent::cases,
         service_manager::cases,
         outputs::cases,
+        features::cases,
         robustness::cases,
         bounded::cases,
         rootless::cases,

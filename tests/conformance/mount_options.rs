@@ -7,11 +7,9 @@ use husk_conformance::mounted::Flagged;
 use husk_conformance::suite::Case;
 use husk_conformance::{Container, Lab, Outcome, Stop, case};
 use nix::mount::{MsFlags, mount, umount};
-use serde_json::Value;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        case!(all_that_features_lists_are_taken, lacks "runc": "hands \"defaults\" to the file system"),
         case!(flags_of_the_file_system),
         case!(iversion_and_silent_with_everything_else),
         case!(the_last_of_opposites_wins),
@@ -77,39 +75,6 @@ impl Drop for Tree {
     fn drop(&mut self) {
         let _ = umount(format!("{}/sub", self.0).as_str());
     }
-}
-
-fn all_that_features_lists_are_taken(lab: &Lab) -> Outcome {
-    let features = lab.container()?.runtime(["features"])?.output()?.ok();
-    let features: Value = serde_json::from_str(&features.stdout)?;
-    let names = features["mountOptions"].as_array().cloned().unwrap_or_default();
-    assert!(names.len() > 50, "{features}");
-    let mut container = lab.container()?;
-    container.config.user_namespace(0);
-    // Nobody but the owner of a cgroup namespace may mount cgroups.
-    container.config.without_mount("/sys/fs/cgroup");
-    let source = container.directory.join("source");
-    fs::create_dir(&source)?;
-    for name in names.iter().filter_map(Value::as_str) {
-        let target = format!("/o/{name}");
-        fs::create_dir_all(container.rootfs().join(&target[1..]))?;
-        let source = source.to_string_lossy();
-        match name {
-            "bind" | "rbind" => container.config.mount("none", &source, &target, &[name]),
-            "remount" => container.config.mount("none", "none", "/o/rw", &[name, "nosuid"]),
-            "idmap" | "ridmap" => container.config.mount("none", &source, &target, &["rbind", name]),
-            "copy-symlink" | "src-nofollow" | "dest-nofollow" => {
-                container.config.mount("none", &source, &target, &["rbind", name])
-            }
-            _ => container.config.mount("tmpfs", "tmpfs", &target, &[name]),
-        };
-    }
-    // The remount needs what it changes, which is listed after it.
-    let mounts = container.config.0["mounts"].as_array_mut().expect("mounts");
-    mounts.sort_by_key(|mount| mount["options"][0] == "remount");
-    let finished = container.run_sh("grep -c ' /o/' /proc/self/mountinfo")?.ok();
-    assert_eq!(finished.stdout.trim().parse::<usize>()?, names.len() - 1);
-    container.nothing_left()
 }
 
 fn flags_of_the_file_system(lab: &Lab) -> Outcome {

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        case!(device_moves_in_and_goes_up, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(device_gets_another_name, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(addresses_come_along, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(attributes_come_along, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(device_moves_into_a_joined_namespace, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(name_from_a_template, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(kernel_parameters_find_the_device, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(device_is_missing, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(name_is_taken, lacks "runc 1.1": "ignores linux.netDevices"),
-        case!(devices_come_back_when_the_creation_fails, lacks "runc 1.1": "ignores linux.netDevices"),
+        case!(device_moves_in_and_goes_up, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(device_gets_another_name, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(addresses_come_along, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(attributes_come_along, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(device_moves_into_a_joined_namespace, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(name_from_a_template, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(kernel_parameters_find_the_device, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(device_is_missing, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(name_is_taken, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
+        case!(devices_come_back_when_the_creation_fails, lacks "runc 1.1": "ignores linux.netDevices", "runc 1.3": "ignores linux.netDevices"),
     ]
 }
 

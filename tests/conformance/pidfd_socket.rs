@@ -15,7 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(run_sends_the_init, lacks "runc 1.1": "has no --pidfd-socket"),
         case!(an_annotation_names_a_socket, lacks "runc": "crun's annotation"),
         case!(exec_sends_the_process, lacks "runc 1.1": "has no --pidfd-socket"),
-        case!(nobody_listens, lacks "runc 1.1": "has no --pidfd-socket"),
+        case!(nobody_listens, lacks "runc 1.1": "has no --pidfd-socket", "runc 1.3": "leaves the state of what it could not create"),
         case!(nobody_listens_to_an_exec, lacks "runc 1.1": "has no --pidfd-socket"),
     ]
 }

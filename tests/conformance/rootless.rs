@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(without_a_directory_for_the_state),
         case!(devices_are_the_hosts),
         case!(locked_flags_of_a_source_stay, lacks "runc 1.1": "drops them, which the kernel refuses"),
-        case!(locked_flags_cannot_be_cleared, lacks "runc 1.1": "drops what it cannot clear"),
+        case!(locked_flags_cannot_be_cleared, lacks "runc 1.1": "drops what it cannot clear", "runc 1.3": "names the mount, not the field"),
         case!(terminal),
         case!(hooks_run_as_the_user),
         case!(sys_without_a_network_of_its_own, lacks "runc": "wants a sysfs of its own"),

@@ -1,7 +1,11 @@
 //! Seccomp filters, by what the kernel then does.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use husk_conformance::suite::Case;
-use husk_conformance::{Container, Lab, Outcome, case};
+use husk_conformance::{Container, Lab, Outcome, case, unable};
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -15,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(trap_ends_it),
         case!(trace_without_a_tracer),
         case!(log_allows),
+        case!(calls_newer_than_the_profile, lacks "runc 1.1": "refuses them as all others", "crun": "refuses them as all others"),
         case!(unknown_names_are_skipped),
         case!(unknown_names_fail_where_asked, lacks "runc": "crun's annotation"),
         case!(hooks_at_the_start_are_filtered),
@@ -61,104 +66,152 @@ fn errno_is_the_rules_own(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// What a shell needs, and the runtime before it.
+const ALLOWED: &[&str] = &[
+    "access",
+    "arch_prctl",
+    "brk",
+    "capget",
+    "capset",
+    "chdir",
+    "chmod",
+    "clone",
+    "clone3",
+    "close",
+    "close_range",
+    "dup",
+    "dup2",
+    "dup3",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait",
+    "eventfd2",
+    "execve",
+    "exit",
+    "exit_group",
+    "faccessat",
+    "faccessat2",
+    "fchdir",
+    "fchown",
+    "fcntl",
+    "fork",
+    "fstat",
+    "fstatfs",
+    "futex",
+    "getcwd",
+    "getdents64",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getpgid",
+    "getpid",
+    "getppid",
+    "getrandom",
+    "gettid",
+    "getuid",
+    "ioctl",
+    "kill",
+    "lseek",
+    "lstat",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "nanosleep",
+    "newfstatat",
+    "open",
+    "openat",
+    "openat2",
+    "pipe",
+    "pipe2",
+    "poll",
+    "prctl",
+    "prlimit64",
+    "read",
+    "readlink",
+    "readlinkat",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "seccomp",
+    "sendfile",
+    "set_robust_list",
+    "set_tid_address",
+    "setgid",
+    "setgroups",
+    "setsid",
+    "setuid",
+    "sigaltstack",
+    "stat",
+    "statfs",
+    "statx",
+    "sysinfo",
+    "tgkill",
+    "umask",
+    "uname",
+    "vfork",
+    "wait4",
+    "write",
+    "writev",
+];
+
+fn allow_only(container: &mut Container<'_>) {
+    let rules = json!([{"names": ALLOWED, "action": "SCMP_ACT_ALLOW"}]);
+    let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules});
+    container.config.writable().put("/linux/seccomp", profile);
+}
+
 /// A profile the other way round: the default refuses, and one rule allows what a shell needs.
 fn errno_of_the_default(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
-    let allowed = json!([
-        "access",
-        "arch_prctl",
-        "brk",
-        "capget",
-        "capset",
-        "chdir",
-        "chmod",
-        "clone",
-        "clone3",
-        "close",
-        "close_range",
-        "dup",
-        "dup2",
-        "dup3",
-        "epoll_create1",
-        "epoll_ctl",
-        "epoll_pwait",
-        "eventfd2",
-        "execve",
-        "exit",
-        "exit_group",
-        "faccessat",
-        "faccessat2",
-        "fchdir",
-        "fchown",
-        "fcntl",
-        "fork",
-        "fstat",
-        "fstatfs",
-        "futex",
-        "getcwd",
-        "getdents64",
-        "getegid",
-        "geteuid",
-        "getgid",
-        "getpgid",
-        "getpid",
-        "getppid",
-        "getrandom",
-        "gettid",
-        "getuid",
-        "ioctl",
-        "kill",
-        "lseek",
-        "lstat",
-        "madvise",
-        "mmap",
-        "mprotect",
-        "munmap",
-        "nanosleep",
-        "newfstatat",
-        "open",
-        "openat",
-        "openat2",
-        "pipe",
-        "pipe2",
-        "poll",
-        "prctl",
-        "prlimit64",
-        "read",
-        "readlink",
-        "readlinkat",
-        "rseq",
-        "rt_sigaction",
-        "rt_sigprocmask",
-        "rt_sigreturn",
-        "sched_getaffinity",
-        "sched_yield",
-        "seccomp",
-        "sendfile",
-        "set_robust_list",
-        "set_tid_address",
-        "setgid",
-        "setgroups",
-        "setsid",
-        "setuid",
-        "sigaltstack",
-        "stat",
-        "statfs",
-        "statx",
-        "sysinfo",
-        "tgkill",
-        "umask",
-        "uname",
-        "vfork",
-        "wait4",
-        "write",
-        "writev"
-    ]);
-    let rules = json!([{"names": allowed, "action": "SCMP_ACT_ALLOW"}]);
-    let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules});
-    container.config.writable().put("/linux/seccomp", profile);
+    allow_only(&mut container);
     container.run_sh("echo fine; mkdir /new")?.exits(1).prints("fine").says(&["Operation not permitted"]);
     Ok(())
+}
+
+/// Programs ask whether there is a call, and do without. A profile that was written before it refuses nothing of it.
+fn calls_newer_than_the_profile(lab: &Lab) -> Outcome {
+    if !cfg!(target_arch = "x86_64") {
+        return unable("the program that makes the calls is for x86_64");
+    }
+    let mut container = lab.container()?;
+    allow_only(&mut container);
+    // acct(2) is older than what the profile allows; mseal(2) and what comes after it are newer.
+    for (name, number) in [("acct", 163), ("mseal", 462), ("no_such", 900)] {
+        let program = container.rootfs().join("bin").join(name);
+        fs::write(&program, program_of_one_call(number))?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    }
+    let (refused, missing) = (Errno::EPERM as i32, Errno::ENOSYS as i32);
+    let script = "for name in acct mseal no_such; do /bin/$name; echo $?; done";
+    container.run_sh(script)?.ok().prints(&format!("{refused}\n{missing}\n{missing}"));
+    container.nothing_left()
+}
+
+/// An ELF file for x86_64 that makes one call, whose arguments are zero, and ends with its errno.
+fn program_of_one_call(number: u32) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let mut code = vec![0xb8]; // mov eax, NUMBER
+    code.extend(number.to_le_bytes());
+    code.extend([0x31, 0xff, 0x31, 0xf6, 0x31, 0xd2]); // xor edi, edi; xor esi, esi; xor edx, edx
+    code.extend([0x0f, 0x05, 0xf7, 0xd8, 0x89, 0xc7]); // syscall; neg eax; mov edi, eax
+    code.extend([0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05]); // mov eax, exit_group; syscall
+    let size = HEADERS + code.len() as u64;
+    // elf(5): the file's header, then that of the one segment, which is the whole file.
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    file.extend([2_u16, 62].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend(1_u32.to_le_bytes());
+    file.extend([BASE + HEADERS, 64, 0].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend(0_u32.to_le_bytes());
+    file.extend([64_u16, 56, 1, 0, 0, 0].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend([1_u32, 5].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend([0, BASE, BASE, size, size, 0x1000].iter().flat_map(|number: &u64| number.to_le_bytes()));
+    file.extend(code);
+    file
 }
 
 /// The status of a process that ended by SIGSYS.
@@ -233,7 +286,7 @@ fn hooks_at_the_start_are_filtered(lab: &Lab) -> Outcome {
             .config
             .put("/hooks/startContainer", json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]));
         container.run_sh("true")?.ok();
-        assert_eq!(std::fs::read_to_string(container.rootfs().join("seen"))?, "1\nSeccomp:\t2\n");
+        assert_eq!(fs::read_to_string(container.rootfs().join("seen"))?, "1\nSeccomp:\t2\n");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_is_the_containers_own),
         case!(is_gone_with_the_container),
         case!(parent_is_refused),
-        case!(neighbour_is_refused, lacks "runc 1.1": "compares letters, so c-suffix lies below c"),
+        case!(neighbour_is_refused, lacks "runc": "compares letters, so c-suffix lies below c"),
         case!(missing_one_is_refused),
         case!(unknown_controller_is_refused),
         case!(senseless_arguments_are_refused, lacks "runc 1.1": "takes a prefix without a controller"),

@@ -9,7 +9,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(console_socket_gets_the_terminal),
         case!(typed_lines_arrive),
-        case!(newlines_stay_newlines, lacks "runc 1.1": "leaves it to whoever receives the terminal"),
+        case!(newlines_stay_newlines, lacks "runc": "leaves it to whoever receives the terminal"),
         case!(terminal_is_the_controlling_one),
         case!(terminal_belongs_to_the_user),
         case!(size_is_the_configs),

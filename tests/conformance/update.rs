@@ -9,7 +9,7 @@ use crate::cgroups::{read, up_with};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(memory),
-        case!(memory_below_what_is_used, lacks "runc 1.1": "does not know checkBeforeUpdate and leaves it to the kernel"),
+        case!(memory_below_what_is_used, lacks "runc 1.1": "does not know checkBeforeUpdate and leaves it to the kernel", "runc 1.3": "looks at checkBeforeUpdate under v2 alone"),
         case!(memory_and_swap_go_up_and_down_together),
         case!(memory_is_enforced),
         case!(pids),
@@ -21,10 +21,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(a_stopped_container),
         case!(a_refused_value_leaves_the_others),
         case!(a_refused_pid_limit_leaves_the_others,
-            lacks "runc 1.1": "keeps what it had written, with a warning"),
+            lacks "runc": "keeps what it had written, with a warning"),
         case!(device_rules_stay),
         case!(later_updates_know_earlier_ones,
-            lacks "runc 1.1": "passes the kernel's EINVAL on, without a reason"),
+            lacks "runc": "passes the kernel's EINVAL on, without a reason"),
         case!(exec_works_afterwards),
     ]
 }
