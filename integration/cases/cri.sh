@@ -20,6 +20,7 @@ cri() {
   cri_limits
   cri_security
   cri_users
+  cri_devices
   expect 'no container is left' 0 '^$' cell cri containers
   expect 'no pod is left' 0 '^$' cell cri pods
   expect_same 'nothing is left of any' "$before" '^cgroup .*/k8s.io$'
@@ -174,6 +175,25 @@ cri_security() {
   expect 'a privileged container' 0 '' cri_container big all --privileged -- sleep 100
   expect 'has every capability' 0 "$(cell awk '/CapBnd/ { print $2 }' /proc/self/status)" cri_ask exec-sync @all -- grep CapEff /proc/1/status
   cri_pod_gone big
+}
+
+# A card of the workload gpu, given as a device plugin gives one: by its CDI name.
+cri_devices() {
+  if ! cell test -c /dev/fuse; then
+    skip 'a device by CDI' 'no /dev/fuse on this machine'
+    return
+  fi
+  cell sh -c 'mkdir -p /etc/cdi && cat >/run/card-hook && chmod 755 /run/card-hook' <"$HERE/workloads/gpu/card-hook"
+  sed 's,HOOK,/run/card-hook,' "$HERE/workloads/gpu/card.json" | cell tee /etc/cdi/card.json >/dev/null
+  expect 'a pod with devices' 0 '' cri_pod cards
+  expect 'a container with a device by CDI' 0 '' cri_container cards c --device example.com/card=0 -- sleep 100
+  expect 'it opens it, has its variable, and its hook has been here' 0 '^opened given made by the hook$' cri_ask exec-sync @c -- \
+    sh -c '[ -c /dev/card0 ] && (: <>/dev/card0) && echo opened $CARD $(cat /etc/card)'
+  expect 'a container without' 0 '' cri_container cards other --cap-add MKNOD -- sleep 100
+  expect 'is denied it' 1 'Operation not permitted' cri_ask exec-sync @other -- sh -c 'mknod /dev/forged c 10 229 && (: <>/dev/forged)'
+  expect 'a device that there is not is refused' 1 'example.com/card=9' cri_container cards none --device example.com/card=9 -- sleep 100
+  cri_pod_gone cards
+  cell rm /etc/cdi/card.json /run/card-hook
 }
 
 cri_users() {

@@ -4,7 +4,7 @@ use crate::Outcome;
 use clap::Args;
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
-    Capability, ContainerConfig, ContainerMetadata, IdMapping, ImageSpec, Int64Value, KeyValue,
+    Capability, CdiDevice, ContainerConfig, ContainerMetadata, IdMapping, ImageSpec, Int64Value, KeyValue,
     LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
     LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
     PortMapping, SecurityProfile, UserNamespace,
@@ -100,6 +100,9 @@ pub struct ContainerArgs {
     cwd: String,
     #[arg(long, value_name = "HOST:CONTAINER[:ro|:rro]")]
     mount: Vec<String>,
+    /// A device by CDI
+    #[arg(long, value_name = "VENDOR/CLASS=NAME")]
+    device: Vec<String>,
     #[arg(short = 'i')]
     stdin: bool,
     #[arg(short = 't')]
@@ -153,6 +156,7 @@ impl ContainerArgs {
                 .map(|pair| split(pair, '=').map(|(key, value)| KeyValue { key, value }))
                 .collect::<Outcome<_>>()?,
             mounts: self.mount.iter().map(|mount| bind(mount)).collect::<Outcome<_>>()?,
+            cdi_devices: self.device.iter().map(|name| CdiDevice { name: name.clone() }).collect(),
             log_path: format!("{}.log", self.name),
             stdin: self.stdin,
             tty: self.tty,
