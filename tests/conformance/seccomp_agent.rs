@@ -33,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(only_a_fatal_signal_interrupts, lacks "runc 1.1": "does not know the flag", "runc 1.3": "does not know the flag"),
         case!(a_start_hook_asks_too),
         case!(an_ordinary_user_has_an_agent),
+        case!(nobody_looks_into_a_waiting_process, lacks "runc": "lets itself be looked into until the start"),
         case!(an_agent_named_by_annotation, lacks "runc": "crun's annotation"),
         case!(an_agent_named_by_the_environment, lacks "runc": "crun's variable"),
     ]
@@ -106,6 +107,21 @@ fn the_agent_gets_the_state(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+/// The runtime had to look into it for the listener. It has files of the host open, and others may have come meanwhile.
+fn nobody_looks_into_a_waiting_process(lab: &Lab) -> Outcome {
+    let mut container = lab.container_of(&User::new()?)?;
+    let agent = Agent::permitting(&container.directory)?;
+    chown(&agent.path, Some(USER), Some(USER))?;
+    notify(&mut container, &agent, &["mkdir"]);
+    container.config.args(&["/bin/true"]);
+    container.create()?.ok();
+    agent.state()?;
+    let owner = || Ok::<_, Stop>(fs::metadata(format!("/proc/{}/environ", container.pid()?))?.uid());
+    eventually("the process belongs to the host's root again", || Ok(owner()? == 0))?;
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
 /// Somebody without privileges, whose container's root is nobody outside.
 fn an_ordinary_user_has_an_agent(lab: &Lab) -> Outcome {
     for yes in BOTH {
@@ -114,8 +130,10 @@ fn an_ordinary_user_has_an_agent(lab: &Lab) -> Outcome {
         chown(&agent.path, Some(USER), Some(USER))?;
         notify(&mut container, &agent, &["mkdir"]);
         no_new_privileges(&mut container, yes);
-        container.run_sh("mkdir /new && ls -d /new*")?.ok().prints("/new-other");
-        container.up()?;
+        container.config.sh("mkdir /new && ls -d /new*; exec sleep 1000");
+        let created = container.create()?.ok();
+        container.start()?.ok();
+        eventually("what the agent made", || Ok(created.stdout_now()? == "/new-other\n"))?;
         // The kernel lets nobody without privileges take anything out of a process that joins others.
         container.exec_sh("true")?.exits(255).says(&["pidfd_getfd", "operation not permitted"]);
         assert_eq!(agent.names(), ["mkdir"]);

@@ -23,8 +23,7 @@ pub(super) fn install_at(
     if let Some(listener) = &seccomp.listener {
         say(channel, Word::Filtered)?;
         if listener.taken_by_owner {
-            // Nobody else lives in the new user namespace, and what is executed next has the same user. It cannot be
-            // taken back: the filter may not let it.
+            // Nobody else lives in the new user namespace yet.
             sys::set_dumpable(true)?;
         }
     }
@@ -32,6 +31,11 @@ pub(super) fn install_at(
     recorder.be_silent();
     if let Some(listener) = install(&seccomp.program)? {
         recorder.offer_listener(listener.as_raw_fd())?;
+        if seccomp.listener.as_ref().is_some_and(|listener| listener.taken_by_owner) {
+            // While it waits to be started others may come, and it has files of the host open. A profile that does not
+            // let it loses nothing else.
+            let _ = sys::set_dumpable(false);
+        }
         // Dropping closes it: who holds a listener itself waits for ever when its agent is gone.
     }
     Ok(())
