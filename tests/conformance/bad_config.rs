@@ -200,6 +200,14 @@ static ROOT_AND_TOP: &[Row] = &[
         c.put("/annotations", json!({"": "x"}))
     })
     .lacks(RUNC_ACCEPTS),
+    Row::edit("command_line_of_windows", &["/process/commandLine"], &["Windows"], |c| {
+        c.put("/process/commandLine", json!("cmd.exe"))
+    })
+    .lacks(RUNC_ACCEPTS),
+    Row::edit("user_name_of_windows", &["/process/user/username"], &["Windows"], |c| {
+        c.put("/process/user/username", json!("root"))
+    })
+    .lacks(RUNC_ACCEPTS),
     Row::edit("virtual_machine_section", &["/vm"], &["not supported"], |c| {
         c.put("/vm", json!({"hypervisor": {"path": "/bin/true"}, "kernel": {"path": "/kernel"}}))
     })
@@ -368,6 +376,18 @@ static RESOURCES: &[Row] = &[
     }),
     Row::edit("pids_limit_is_a_string", &["/linux/resources/pids/limit"], &["expected"], |c| {
         c.put("/linux/resources/pids/limit", json!("many"))
+    }),
+    // What kernels had once.
+    Row::edit("kernel_memory_limit", &["/linux/resources/memory/kernel"], &["no kernel memory limit"], |c| {
+        c.put("/linux/resources/memory", json!({"limit": 64 << 20, "kernel": 32 << 20}))
+    })
+    .lacks(&[("runc", "ignores it, with a warning")]),
+    Row::edit("no_hierarchy", &["/linux/resources/memory/useHierarchy"], &["hierarchically"], |c| {
+        c.put("/linux/resources/memory", json!({"limit": 64 << 20, "useHierarchy": false}))
+    })
+    .lacks(&[("runc", "ignores it")]),
+    Row::edit("leaf_weight", &["/linux/resources/blockIO/leafWeight"], &["leaf"], |c| {
+        c.put("/linux/resources/blockIO", json!({"leafWeight": 100}))
     }),
     Row::edit("page_size_is_unknown", &["/linux/resources/hugepageLimits/0"], &[], |c| {
         c.put("/linux/resources/hugepageLimits", json!([{"pageSize": "3KB", "limit": 0}]))

@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_is_read_only),
         case!(has_its_own_hostname),
         case!(has_three_capabilities),
+        case!(versions_to_come_are_taken),
         case!(loopback_is_up),
     ]
 }
@@ -130,4 +131,13 @@ fn loopback_is_up(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     container.run_sh("ls /sys/class/net; cat /sys/class/net/lo/flags")?.ok().prints("lo\n0x9");
     Ok(())
+}
+
+/// A newer 1.x has more fields; one that nobody knows yet is nobody's business (config.md, "Extensibility").
+fn versions_to_come_are_taken(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.put("/ociVersion", json!("1.99.0")).put("/linux/soon", json!([1]));
+    container.config.put("/process/later", json!({"x": true})).args(&["/bin/echo", "runs"]);
+    container.run()?.ok().prints("runs");
+    container.nothing_left()
 }

@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(real_time_budget),
         case!(memory_swappiness),
         case!(memory_without_oom_killer),
+        case!(memory_of_tcp, lacks "runc": "ignores it, with a warning"),
         case!(throttled_device),
         case!(weight_of_the_disks),
         case!(huge_pages),
@@ -72,6 +73,16 @@ fn memory_without_oom_killer(lab: &Lab) -> Outcome {
 }
 
 /// A block device of this machine that is a whole disk: the throttles take no others.
+/// Buffers of TCP have a limit of their own under v1.
+fn memory_of_tcp(lab: &Lab) -> Outcome {
+    if !has_v1("memory") {
+        return unable("only v1 has a limit for the buffers of TCP");
+    }
+    let container = up_with(lab, "memory", json!({"kernelTCP": 32 << 20}))?;
+    assert_eq!(read(&container, "memory", "memory.kmem.tcp.limit_in_bytes", "")?, (32 << 20).to_string());
+    Ok(())
+}
+
 fn disk() -> Result<(u32, u32), Stop> {
     for entry in fs::read_dir("/sys/block")?.flatten() {
         let number = fs::read_to_string(entry.path().join("dev")).unwrap_or_default();

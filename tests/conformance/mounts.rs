@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(private_by_default),
         case!(targets_are_made),
         case!(targets_are_kept),
+        case!(target_without_a_slash),
         case!(order_is_the_configs),
         case!(root_is_read_only),
         case!(root_is_writable),
@@ -344,6 +345,15 @@ fn targets_are_made(lab: &Lab) -> Outcome {
 }
 
 /// What is there is mounted upon, whatever its mode; the second container on a root finds all targets made.
+/// It counts from the container's root all the same, as runc has it.
+fn target_without_a_slash(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    fs::create_dir(container.rootfs().join("here"))?;
+    container.config.mount("tmpfs", "tmpfs", "here", &["size=1m"]);
+    container.run_sh("grep -c ' /here tmpfs ' /proc/mounts")?.ok().prints("1");
+    container.nothing_left()
+}
+
 fn targets_are_kept(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     let source = source(&container, "source")?;
