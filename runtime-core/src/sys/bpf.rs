@@ -35,11 +35,6 @@ impl Instruction {
         Instruction { code, registers, offset, immediate }
     }
 
-    pub(crate) const fn with_offset(mut self, offset: i16) -> Instruction {
-        self.offset = offset;
-        self
-    }
-
     /// `(code, target, source, offset, immediate)`.
     #[cfg(test)]
     pub(crate) const fn parts(self) -> (u8, u8, u8, i16, i32) {
