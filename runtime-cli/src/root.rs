@@ -24,12 +24,10 @@ pub(crate) fn state_directory(given: Option<&Path>) -> Result<PathBuf, Failure> 
 
 /// `$XDG_RUNTIME_DIR/husk` for a user. A user namespace's root is a user too, unless `$USER` says that it is root.
 fn in_runtime_directory() -> Option<PathBuf> {
+    let directory = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty())?;
     let user = !nix::unistd::geteuid().is_root()
         || (std::env::var_os("USER").is_none_or(|user| user != "root") && in_user_namespace());
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(directory) if user && !directory.is_empty() => Some(Path::new(&directory).join("husk")),
-        _ => None,
-    }
+    user.then(|| Path::new(&directory).join("husk"))
 }
 
 /// For nobody else, and with the sticky bit: it keeps those away who tidy up old files there (XDG Base Directory

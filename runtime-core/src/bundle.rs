@@ -115,10 +115,12 @@ const LONGEST: u64 = 16 << 20;
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a fifo waits for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut config = Vec::new();
+    // With room for one more read(2), which finds its end.
+    let mut config = Vec::with_capacity(usize::try_from(metadata.len().min(LONGEST)).unwrap_or(0) + 64);
     if file.take(LONGEST + 1).read_to_end(&mut config)? as u64 > LONGEST {
         return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
     }

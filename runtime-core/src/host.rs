@@ -126,7 +126,8 @@ const USUAL_LENGTH: usize = 4096;
 fn read(path: &str) -> Result<String> {
     let mut text = String::with_capacity(USUAL_LENGTH);
     File::open(path)
-        .and_then(|mut file| file.read_to_string(&mut text))
+        // By way of `take`, since a file itself is asked for its size and position first.
+        .and_then(|file| file.take(u64::MAX).read_to_string(&mut text))
         .map_err(|error| Error::io(format!("cannot read {path}"), "read", &error))?;
     Ok(text)
 }

@@ -16,7 +16,7 @@ use nix::unistd::mkfifoat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The name is runc's, so that who looks for what a process holds open while it waits knows it.
-const START: &str = "exec.fifo";
+pub(crate) const START: &str = "exec.fifo";
 
 /// The process's end, opened by the runtime before the clone.
 #[derive(Debug)]

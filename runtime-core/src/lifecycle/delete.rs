@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{HookKind, Step};
 use crate::process::runtime::KILL_WITHIN_MS;
 use crate::recorder::Recorder;
-use crate::state::{Record, StateDirectory, Status};
+use crate::state::{Record, StateDirectory, Status, status};
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -34,7 +34,7 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
         directory.remove()?;
         return Ok(Deleted { warnings: Vec::new() });
     };
-    let (status, alive) = container.status()?;
+    let (status, alive) = status(directory, Some(&record))?;
     if force == Force::No && !matches!(status, Status::Stopped | Status::Created | Status::Creating) {
         return Err(Error::new(
             ErrorKind::InvalidState,

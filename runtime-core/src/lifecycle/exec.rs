@@ -22,7 +22,7 @@ use crate::recorder::{Position, Recorder};
 use crate::resctrl::RdtGroup;
 use crate::socket::{PidfdSocket, Whose};
 use crate::spec;
-use crate::state::{Alive, Record, Status};
+use crate::state::{Alive, Record, Status, status};
 use crate::stdio::{PreparedConsole, PreparedStdio};
 use crate::sys;
 use nix::errno::Errno;
@@ -33,18 +33,18 @@ use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn exec(container: &Container, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
     container.check_own_binary()?;
-    let (status, alive) = container.status()?;
+    let record = container.directory().read_record()?;
+    let (status, alive) = status(container.directory(), record.as_ref())?;
     // In a paused container it stands still until the container goes on.
     let limit = (status != Status::Paused).then(|| container.step_timeout());
     let wrong = |message: &str| Err(Error::new(ErrorKind::InvalidState, message));
-    let init = match (status, alive) {
+    let (init, record) = match (status, alive.zip(record)) {
         (Status::Paused, Some(_)) if !options.ignore_paused => {
             return wrong("cannot exec in a paused container (use --ignore-paused to override)");
         }
         (_, Some(alive)) => alive,
         _ => return wrong("cannot exec in a stopped container"),
     };
-    let record = container.record()?;
     let plan = container.plan_exec(process, &record, options)?;
     check_preserved(plan.preserve_fds)?;
 

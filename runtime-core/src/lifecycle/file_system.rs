@@ -127,7 +127,7 @@ fn open_rootfs(plan: &Plan) -> Result<OwnedFd> {
     if !plan.namespaces.is_new(NamespaceKind::Mount) {
         return Ok(directory);
     }
-    rootfs::open_rootfs(path, plan.rootfs.propagation).map_err(cannot)
+    rootfs::open_rootfs(directory.as_fd(), c"", plan.rootfs.propagation).map_err(cannot)
 }
 
 /// Every mount of proc and sysfs that the host has outside of the rootfs, the latest first.

@@ -8,17 +8,18 @@ use crate::patience::Patience;
 use crate::plan::{HookKind, Step};
 use crate::recorder::{Position, Recorder};
 use crate::start_gate;
-use crate::state::{Record, Status};
+use crate::state::{Record, Status, status};
 use crate::sys;
 use nix::errno::Errno;
 
 pub(crate) fn start(container: &Container) -> Result<()> {
     let directory = container.directory();
     let _lock = directory.lock()?;
-    let (status, alive) = container.status()?;
+    let record = directory.read_record()?;
+    let (status, alive) = status(directory, record.as_ref())?;
     let wrong = |message: String| Err(Error::new(ErrorKind::InvalidState, message));
-    let alive = match (status, alive) {
-        (Status::Created, Some(alive)) => alive,
+    let (alive, record) = match (status, alive.zip(record)) {
+        (Status::Created, Some(waiting)) => waiting,
         // A process that ends lets go of the gate first, and for a moment looks like one that runs.
         (Status::Running, _) if was_started(container) => {
             return wrong("cannot start an already running container".to_owned());
@@ -26,8 +27,6 @@ pub(crate) fn start(container: &Container) -> Result<()> {
         (Status::Running | Status::Stopped, _) => return Err(has_stopped(container)),
         (status, _) => return wrong(format!("cannot start a container in the {status} state")),
     };
-    let record = container.record()?;
-
     let recorder = directory.recorder_file(false).ok().and_then(|file| Recorder::read(&file));
     let recorder = recorder.ok_or_else(|| Error::new(ErrorKind::System, "the flight recorder is damaged"))?;
     let mut patience = Patience::new(&recorder, Some(container.step_timeout()));

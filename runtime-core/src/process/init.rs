@@ -11,7 +11,7 @@ use super::filter;
 use crate::credentials::{self, execution, limits};
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use crate::recorder::Recorder;
-use crate::rootfs::{self, Mask, MountInput, Mounter, resolve};
+use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
@@ -163,7 +163,7 @@ fn join_namespaces(init: &Init<'_>) -> Result<()> {
 /// the user namespace has not, and it has every capability in its namespaces.
 fn open_files(init: &mut Init<'_>) -> Result<OwnedFd> {
     init.recorder.at(Step::OpenRootfs)?;
-    let rootfs = rootfs::open_rootfs(&init.plan.rootfs.path, init.plan.rootfs.propagation)?;
+    let rootfs = rootfs::open_rootfs(sys::cwd(), &init.plan.rootfs.path, init.plan.rootfs.propagation)?;
     for (plan, input) in init.plan.mounts.iter().zip(init.mounts.iter_mut()) {
         if input.is_bound_from_host(plan) {
             init.recorder.at_item(Step::OpenSource, plan.item)?;
@@ -244,14 +244,16 @@ fn build_rootfs(
         rootfs::attach(rootfs)?;
     }
     mount_all(init, rootfs, proc)?;
+    let mut directories = Directories::new(rootfs);
     for (item, node) in (0..).zip(&plan.devices.nodes) {
         recorder.at_item(Step::Device, item)?;
-        rootfs::make_device(rootfs, node, plan.devices.bind)?;
+        rootfs::make_device(&mut directories, node, plan.devices.bind)?;
     }
     for (item, link) in (0..).zip(&plan.devices.links) {
         recorder.at_item(Step::DeviceLink, item)?;
-        rootfs::make_link(rootfs, link)?;
+        rootfs::make_link(&mut directories, link)?;
     }
+    drop(directories);
     recorder.at(Step::MakeCwd)?;
     // As runc does. Where it cannot be made, entering it says why, as the user who is to work there.
     let _ = resolve::open_or_make(rootfs, &plan.process.cwd, resolve::Make::Directory);

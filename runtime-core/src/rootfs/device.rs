@@ -3,7 +3,7 @@
 //! Each is made in a directory fd, never through a path that the image could redirect (CVE-2026-41579,
 //! CVE-2026-88264), and what is there already is believed only if it is that very device.
 
-use super::resolve;
+use super::resolve::{self, Name};
 use crate::plan::{DeviceLink, DeviceNode};
 use crate::sys::{self, Call, Failed, RESOLVE_IN_ROOT_PLAIN, Result};
 use nix::errno::Errno;
@@ -13,22 +13,51 @@ use nix::unistd::{Gid, Uid, fchownat};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// The directories of nodes and links: mostly one, which stays open from one to the next.
+#[derive(Debug)]
+pub(crate) struct Directories<'a> {
+    root: BorrowedFd<'a>,
+    last: Option<(&'a [u8], OwnedFd)>,
+}
+
+impl<'a> Directories<'a> {
+    pub(crate) fn new(root: BorrowedFd<'a>) -> Directories<'a> {
+        Directories { root, last: None }
+    }
+
+    /// The directory of this path, made where it is missing, and the name in it.
+    fn of(&mut self, path: &'a CStr) -> Result<(BorrowedFd<'_>, Name)> {
+        let (directory, name) = resolve::split(path.to_bytes());
+        let known = self.last.take().filter(|(known, _)| *known == directory);
+        let fd = match known {
+            Some((_, fd)) => fd,
+            None => resolve::open_or_make_parent(self.root, directory)?,
+        };
+        let (_, fd) = &*self.last.insert((directory, fd));
+        Ok((fd.as_fd(), resolve::name(name)?))
+    }
+}
+
 /// Makes a node, or binds the host's where nodes cannot be made.
-pub(crate) fn make_device(root: BorrowedFd<'_>, node: &DeviceNode, bind: bool) -> Result<()> {
-    let (directory, name) = resolve::parent_and_name(root, &node.path)?;
+pub(crate) fn make_device<'a>(
+    directories: &mut Directories<'a>,
+    node: &'a DeviceNode,
+    bind: bool,
+) -> Result<()> {
+    let (directory, name) = directories.of(&node.path)?;
+    let name = name.as_cstr();
     if bind && node.mode & libc::S_IFMT != libc::S_IFIFO {
-        return bind_device(directory.as_fd(), name.as_cstr(), node);
+        return bind_device(directory, name, node);
     }
     let kind = SFlag::from_bits_truncate(node.mode & libc::S_IFMT);
     let mode = Mode::from_bits_truncate(node.mode & 0o7777);
-    match mknodat(directory.as_fd(), name.as_cstr(), kind, mode, libc::makedev(node.major, node.minor)) {
+    match mknodat(directory, name, kind, mode, libc::makedev(node.major, node.minor)) {
         Ok(()) => {}
-        Err(Errno::EEXIST) => drop(open_same(directory.as_fd(), name.as_cstr(), node)?),
+        Err(Errno::EEXIST) => drop(open_same(directory, name, node)?),
         Err(errno) => return Err(Failed::new(Call::Mknodat, errno)),
     }
     let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
-    fchownat(directory.as_fd(), name.as_cstr(), uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
-        .map_err(Failed::from(Call::Fchown))
+    fchownat(directory, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(Failed::from(Call::Fchown))
 }
 
 /// Opens what has that name, if it is the device that it should be.
@@ -63,9 +92,9 @@ fn bind_device(directory: BorrowedFd<'_>, name: &CStr, node: &DeviceNode) -> Res
 }
 
 /// Makes a symbolic link, unless something of that name is there.
-pub(crate) fn make_link(root: BorrowedFd<'_>, link: &DeviceLink) -> Result<()> {
-    let (directory, name) = resolve::parent_and_name(root, &link.path)?;
-    match nix::unistd::symlinkat(link.text.as_c_str(), directory.as_fd(), name.as_cstr()) {
+pub(crate) fn make_link<'a>(directories: &mut Directories<'a>, link: &'a DeviceLink) -> Result<()> {
+    let (directory, name) = directories.of(&link.path)?;
+    match nix::unistd::symlinkat(link.text.as_c_str(), directory, name.as_cstr()) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(Failed::new(Call::Symlinkat, errno)),
     }

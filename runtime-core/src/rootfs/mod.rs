@@ -14,7 +14,7 @@ pub(crate) mod resolve;
 mod source;
 mod unmount;
 
-pub(crate) use device::{cover_target, make_device, make_link};
+pub(crate) use device::{Directories, cover_target, make_device, make_link};
 pub(crate) use legacy::Legacy;
 pub(crate) use mask::{Mask, make_readonly, open_null};
 pub(crate) use mount::{MountInput, Mounter};

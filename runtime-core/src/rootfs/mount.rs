@@ -207,13 +207,12 @@ impl Mounter<'_> {
     /// Where to mount; with `itself` a link at the end is not followed. The plan lets nothing be mounted into `/proc`, and
     /// no link of the image leads there either: what lies in it would be believed (CVE-2019-16884, CVE-2023-28642).
     fn target(&self, path: &CStr, make: Make, itself: bool) -> Result<OwnedFd> {
-        if let Ok(found) = resolve::open_plain(self.root, path) {
-            return Ok(found);
-        }
-        let found = if itself {
-            resolve::open_itself_or_make(self.root, path, make)?
-        } else {
-            resolve::open_or_make(self.root, path, make)?
+        let found = match resolve::open_plain(self.root, path) {
+            Ok(found) => return Ok(found),
+            // No link was met on the way to what is missing.
+            Err(Failed { errno: Errno::ENOENT, .. }) => resolve::make_and_open(self.root, path, make)?,
+            Err(_) if itself => resolve::open_itself_or_make(self.root, path, make)?,
+            Err(_) => resolve::open_or_make(self.root, path, make)?,
         };
         if sys::filesystem_magic(found.as_fd())? == libc::PROC_SUPER_MAGIC {
             return Err(Failed::new(Call::InsideProc, Errno::EPERM));
@@ -225,6 +224,9 @@ impl Mounter<'_> {
     fn directory(&self, target: &CStr, plain: bool) -> Result<(OwnedFd, bool)> {
         if plain {
             return Ok((self.ordinary_directory(target)?, true));
+        }
+        if let Ok(found) = resolve::open_plain(self.root, target) {
+            return Ok((found, true));
         }
         let was_there = resolve::open(self.root, target).is_ok();
         Ok((self.target(target, Make::Directory, false)?, was_there))

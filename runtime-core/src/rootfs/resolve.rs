@@ -82,9 +82,13 @@ pub(crate) fn open_itself_or_make(root: BorrowedFd<'_>, path: &CStr, make: Make)
 /// Opens what is at `path` in the root, and makes it, and the directories that lead to it, where they are missing.
 pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &CStr, make: Make) -> Result<OwnedFd> {
     match open(root, path) {
-        Err(Failed { errno: Errno::ENOENT, .. }) => {}
-        found => return found,
+        Err(Failed { errno: Errno::ENOENT, .. }) => make_and_open(root, path, make),
+        found => found,
     }
+}
+
+/// The same for what was not there a moment ago.
+pub(crate) fn make_and_open(root: BorrowedFd<'_>, path: &CStr, make: Make) -> Result<OwnedFd> {
     let mut whole = PathBuffer::new();
     whole.push(path.to_bytes())?;
     for _ in 0..MOST_LINKS {
@@ -106,9 +110,18 @@ enum Made {
 /// Walks the path, making what is missing.
 fn make_missing(root: BorrowedFd<'_>, path: &PathBuffer, make: Make) -> Result<Made> {
     let mut prefix = PathBuffer::new();
+    let (directory, name) = split(path.as_bytes());
+    prefix.push(directory)?;
     prefix.push(b"/")?;
-    let mut here = open(root, c"/")?;
-    let mut rest = path.as_bytes();
+    // Mostly no more than the last is missing.
+    let (mut here, mut rest) = match open(root, prefix.as_cstr()) {
+        Ok(directory) => (directory, name),
+        Err(_) => {
+            prefix = PathBuffer::new();
+            prefix.push(b"/")?;
+            (open(root, c"/")?, path.as_bytes())
+        }
+    };
     while let Some((name, after)) = first_component(rest) {
         let is_last = first_component(after).is_none();
         let parent_length = prefix.length;
@@ -191,19 +204,33 @@ impl Name {
     }
 }
 
-/// The directory that holds the last component of `path`, made where it is missing, and that component.
-pub(crate) fn parent_and_name(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, Name)> {
-    let bytes = path.to_bytes();
-    let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
-    let slash = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let (directory, name) = (bytes.get(..slash).unwrap_or(&[]), bytes.get(slash + 1..).unwrap_or(&[]));
+/// What leads to the last component of an absolute path, and that component.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    (path.get(..slash).unwrap_or(&[]), path.get(slash + 1..).unwrap_or(&[]))
+}
+
+/// A single component, for `…at` calls.
+pub(crate) fn name(component: &[u8]) -> Result<Name> {
+    let mut name = Name { bytes: [0; 256] };
+    match name.bytes.get_mut(..component.len()) {
+        Some(room) if component.len() < 256 => room.copy_from_slice(component),
+        _ => return Err(Failed::new(Call::TooLong, Errno::ENAMETOOLONG)),
+    }
+    Ok(name)
+}
+
+/// The directory that [`split`] found, made where it is missing.
+pub(crate) fn open_or_make_parent(root: BorrowedFd<'_>, directory: &[u8]) -> Result<OwnedFd> {
     let mut parent = PathBuffer::new();
     parent.push(b"/")?;
     parent.push(directory)?;
-    let mut last = Name { bytes: [0; 256] };
-    match last.bytes.get_mut(..name.len()) {
-        Some(room) if name.len() < 256 => room.copy_from_slice(name),
-        _ => return Err(Failed::new(Call::TooLong, Errno::ENAMETOOLONG)),
-    }
-    Ok((open_or_make(root, parent.as_cstr(), Make::Directory)?, last))
+    open_or_make(root, parent.as_cstr(), Make::Directory)
+}
+
+/// The directory that holds the last component of `path`, made where it is missing, and that component.
+pub(crate) fn parent_and_name(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, Name)> {
+    let (directory, last) = split(path.to_bytes());
+    Ok((open_or_make_parent(root, directory)?, name(last)?))
 }

@@ -85,8 +85,8 @@ fn check_locked(before: u64, after: u64) -> Result<()> {
 
 /// A copy of the rootfs with everything mounted in it. pivot_root(2) wants it unshared until the pivot is done.
 /// One that is to be shared in the end is so with copies of its own; the host's mounts do not arrive in it.
-pub(crate) fn open_rootfs(path: &CStr, propagation: u64) -> Result<OwnedFd> {
-    let copy = sys::open_tree(sys::cwd(), path, true)?;
+pub(crate) fn open_rootfs(at: BorrowedFd<'_>, path: &CStr, propagation: u64) -> Result<OwnedFd> {
+    let copy = sys::open_tree(at, path, true)?;
     propagate(copy.as_fd(), libc::MS_SLAVE | libc::MS_REC)?;
     if propagation & libc::MS_SHARED != 0 {
         propagate(copy.as_fd(), libc::MS_PRIVATE)?;

@@ -17,6 +17,7 @@ const RECORD: &str = "record.json";
 const CONFIG: &str = "config.json";
 const RECORDER: &str = "recorder";
 const LOCK: &str = "lock";
+const GATE: &str = crate::start_gate::START;
 const HOOKS: &str = "hooks";
 
 /// Who changes a container is done soon, except in a hook that takes its time.
@@ -52,9 +53,15 @@ impl StateDirectory {
                 false => error,
             }
         };
-        DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(|error| cannot(&error))?;
         let path = root.join(id.as_str());
-        match DirBuilder::new().mode(0o711).create(&path) {
+        let make = || DirBuilder::new().mode(0o711).create(&path);
+        let made = match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o711).create(root).and_then(|()| make())
+            }
+            made => made,
+        };
+        match made {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::new(
@@ -216,7 +223,13 @@ impl StateDirectory {
             _ => Ok(()),
         };
         gone(fs::remove_file(self.path.join(RECORD)))
-            .and_then(|()| gone(fs::remove_dir_all(&self.path)))
+            .and_then(|()| {
+                // Most have these and no more; a look at what there is costs more than all of it.
+                for name in [CONFIG, RECORDER, GATE, LOCK] {
+                    let _ = fs::remove_file(self.path.join(name));
+                }
+                fs::remove_dir(&self.path).or_else(|_| gone(fs::remove_dir_all(&self.path)))
+            })
             .map_err(|error| Error::io(format!("cannot remove {}", self.path.display()), "unlink", &error))
     }
 }

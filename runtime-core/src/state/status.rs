@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -106,9 +108,11 @@ pub(crate) struct Alive {
 
 /// The start time in clock ticks since boot and whether it is a zombie, from `/proc/PID/stat` (proc_pid_stat(5)).
 pub(crate) fn start_time(pid: i32) -> Option<(u64, bool)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may itself have spaces and parentheses.
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let mut stat = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut stat)).ok()?;
+    // The name in parentheses may itself have spaces and parentheses, or be no text at all.
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(name_end + 1..length)?).ok()?.split_ascii_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X");
     Some((fields.nth(18)?.parse().ok()?, dead))
 }
