@@ -60,6 +60,7 @@ const OF_A_NEW_PROCESS: &[&str] = &[
     "process/init.rs",
     "process/joiner.rs",
     "process/live.rs",
+    "process/template.rs",
     "start_gate.rs",
     "recorder.rs",
 ];

@@ -9,8 +9,10 @@ mod support;
 
 use husk_core::plan::Step;
 use husk_core::{CreateOptions, Created, Error, ExecOptions, Fault, FaultEffect, Force, Stdio};
+use nix::mount::MsFlags;
 use serde_json::Value;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::{BusyThreads, Lab, configs};
 
@@ -68,6 +70,7 @@ fn main() {
     support::run(&[
         ("a_new_process_allocates_nothing", a_new_process_allocates_nothing),
         ("one_of_an_unprivileged_caller_allocates_nothing", one_of_an_unprivileged_caller_allocates_nothing),
+        ("one_among_many_mounts_allocates_nothing", one_among_many_mounts_allocates_nothing),
         ("one_that_fails_allocates_nothing", one_that_fails_allocates_nothing),
         ("an_allocation_is_caught", an_allocation_is_caught),
     ]);
@@ -146,6 +149,35 @@ fn one_of_an_unprivileged_caller_allocates_nothing() {
         assert!(error.to_string().contains("ended with status 99"), "{error}");
     };
     std::thread::scope(|scope| scope.spawn(lives).join()).expect("an unprivileged caller");
+}
+
+/// A second container's mount namespace is a copy of one that another process makes.
+fn one_among_many_mounts_allocates_nothing() {
+    let lab = Lab::new();
+    let _threads = BusyThreads::start(THREADS);
+    let (create, exec) = quiet();
+    let lives = || {
+        // A thread's own: with its working directory it leaves the others'.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("unshare");
+        let bind = |from: &Path, to: &Path, flags| {
+            nix::mount::mount(Some(from), to, None::<&str>, flags, None::<&str>).expect("mount");
+        };
+        bind(Path::new("none"), Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        for _ in 0..300 {
+            bind(&lab.file("files"), &lab.file("files"), MsFlags::MS_BIND);
+        }
+        let config = configs::small("sleep 1000");
+        for round in 0..3 {
+            let first = lab.create("noalloc-first", &config, &create);
+            let Created { container, mut init } = first.unwrap_or_else(|error| panic!("{round}: {error}"));
+            live(&lab, &config, &create, &exec).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            assert!(lab.file("state/@template/namespace").exists(), "the template was not made");
+            container.delete(Force::Yes).expect("delete");
+            init.wait().expect("wait");
+            assert!(!lab.file("state/@template").exists(), "the template is left");
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(lives).join()).expect("a caller among many mounts");
 }
 
 /// Ways out that are hardly ever taken must not free memory either.

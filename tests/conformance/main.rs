@@ -25,6 +25,7 @@ mod keyrings;
 mod lifecycle;
 mod limits;
 mod live_mounts;
+mod many_mounts;
 mod matching;
 mod mount_options;
 mod mounts;
@@ -52,6 +53,7 @@ use husk_conformance::suite;
 fn main() -> ExitCode {
     let topics = [
         lifecycle::cases,
+        many_mounts::cases,
         matching::cases,
         default_config::cases,
         errors::cases,

@@ -6,6 +6,7 @@ use super::file_system::{FileSystem, host_proc_mounts};
 use super::id_maps::IdMaps;
 use super::prepare::open_joins;
 use super::request::{Request, internal};
+use super::small_namespace::SmallNamespace;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{NamespaceKind, NamespacePlan, Plan, Step};
@@ -47,7 +48,7 @@ pub(super) fn give_birth<'a>(
 ) -> Result<Birth<'a>> {
     let (plan, options) = (request.plan, request.options);
     let birthplace = cgroup.birthplace()?;
-    let mut files = FileSystem::open(plan, request.runtime.host(), cgroup, recorder)?;
+    let mut files = FileSystem::open(plan, request.runtime, cgroup, recorder)?;
     let joins = open_joins(plan)?;
     let gate = StartGate::make(directory.as_fd())
         .map_err(|errno| Error::os("cannot make the start gate", "mkfifoat", errno))?;
@@ -94,7 +95,7 @@ pub(super) fn give_birth<'a>(
         start: gate.start.as_fd(),
         rootfs: files.rootfs.as_ref().map(AsFd::as_fd),
         mounts: &mut files.mounts,
-        small_namespace: files.small_namespace.as_ref().map(|small| small.namespace.as_fd()),
+        small_namespace: files.small_namespace.as_ref().map(SmallNamespace::way_in),
         null: files.small_namespace.as_ref().map(|small| small.null.as_fd()),
         seals: &mut files.seals,
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },

@@ -5,10 +5,10 @@ use super::mount_hints;
 use super::small_namespace::SmallNamespace;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Problem, Result};
-use crate::host::Host;
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, Step};
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Legacy, MountInput};
+use crate::runtime::Runtime;
 use crate::sys::{self, Call, Failed};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use procfs::process::MountInfo;
@@ -30,7 +30,12 @@ pub(super) struct FileSystem {
 }
 
 impl FileSystem {
-    pub(super) fn open(plan: &Plan, host: &Host, cgroup: &Cgroup, recorder: &Recorder) -> Result<FileSystem> {
+    pub(super) fn open(
+        plan: &Plan,
+        runtime: &Runtime,
+        cgroup: &Cgroup,
+        recorder: &Recorder,
+    ) -> Result<FileSystem> {
         let inside = plan.rootfs.opened_inside;
         let mut rootfs = None;
         if !inside {
@@ -47,7 +52,7 @@ impl FileSystem {
             mounts.push(input);
         }
         let seals = plan.mounts.iter().map(|_| None).collect();
-        let small_namespace = SmallNamespace::open(plan, host, &mounts);
+        let small_namespace = SmallNamespace::open(plan, runtime, &mounts);
         Ok(FileSystem { rootfs, mounts, seals, id_maps, small_namespace })
     }
 }

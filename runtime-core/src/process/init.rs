@@ -11,7 +11,7 @@ use super::filter;
 use crate::credentials::{self, execution, limits};
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use crate::recorder::Recorder;
-use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, resolve};
+use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, Small, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
@@ -36,7 +36,7 @@ pub(crate) struct Init<'a> {
     /// One for each mount of the plan; the sources have room here where the runtime could not open them.
     pub(crate) mounts: &'a mut [MountInput],
     /// A mount namespace to build it in that is not a copy of the runtime's, and the null device, detached, for there.
-    pub(crate) small_namespace: Option<BorrowedFd<'a>>,
+    pub(crate) small_namespace: Option<Small<'a>>,
     pub(crate) null: Option<BorrowedFd<'a>>,
     /// Room for what is to be made read-only at the end, one for each mount.
     pub(crate) seals: &'a mut [Option<OwnedFd>],
@@ -234,7 +234,7 @@ fn build_rootfs(
     let (plan, recorder) = (init.plan, init.recorder);
     recorder.at(Step::IsolateMounts)?;
     if let Some(namespace) = init.small_namespace {
-        sys::setns(namespace, NamespaceKind::Mount.clone_flag())?;
+        rootfs::enter(namespace)?;
     }
     rootfs::isolate()?;
     recorder.at(Step::AttachRootfs)?;

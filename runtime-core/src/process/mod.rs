@@ -5,7 +5,8 @@
 //! - the **init** ([`init`]) is the container's first process, from its birth to its execve;
 //! - an **executed** process ([`executed`]) is a further one in a container that runs;
 //! - a **live** process ([`live`]) changes the mounts of a container that runs;
-//! - a **joiner** ([`joiner`]) enters namespaces that exist, on behalf of one of these two.
+//! - a **joiner** ([`joiner`]) enters namespaces that exist, on behalf of one of these two;
+//! - a [`holder`] of a user namespace and the maker of a [`template`] live until somebody has opened what they have.
 //!
 //! They share the plan (by the clone), a page of numbers ([`Recorder`](crate::recorder::Recorder)) and a few one-byte words ([`channel`]).
 //! Both kinds of process end up in [`entry`], and a created container waits at its [`start_gate`](crate::start_gate).
@@ -21,3 +22,4 @@ pub(crate) mod init;
 pub(crate) mod joiner;
 pub(crate) mod live;
 pub(crate) mod runtime;
+pub(crate) mod template;

@@ -77,7 +77,7 @@ fn cover_with(
 }
 
 /// A file system with one directory that nobody can put anything into.
-pub(super) fn empty_directory(label: Option<&Parameter>) -> Result<OwnedFd> {
+pub(crate) fn empty_directory(label: Option<&Parameter>) -> Result<OwnedFd> {
     let fs = sys::fsopen(c"tmpfs")?;
     if let Some(label) = label {
         sys::fsconfig_set(fs.as_fd(), &label.key, label.value.as_deref())?;

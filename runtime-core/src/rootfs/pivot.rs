@@ -11,6 +11,27 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// A mount namespace that is no copy of the runtime's, to build the container in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Small<'a> {
+    /// Made for this container alone.
+    Own(BorrowedFd<'a>),
+    /// To be copied, since others copy it too.
+    Template(BorrowedFd<'a>),
+}
+
+/// Leaves the runtime's mount namespace.
+pub(crate) fn enter(namespace: Small<'_>) -> Result<()> {
+    match namespace {
+        Small::Own(own) => sys::setns(own, libc::CLONE_NEWNS),
+        Small::Template(template) => {
+            // Where entering it is refused, a copy of the runtime's is as good, and dear.
+            let _ = sys::setns(template, libc::CLONE_NEWNS);
+            sys::unshare(libc::CLONE_NEWNS)
+        }
+    }
+}
+
 /// What happens in this mount namespace stays in it; what the host mounts still arrives until the pivot.
 pub(crate) fn isolate() -> Result<()> {
     let none: Option<&CStr> = None;

@@ -4,6 +4,7 @@
 //! [`remove`](StateDirectory::remove) takes away.
 
 use super::record::Record;
+use super::template::Template;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -230,7 +231,11 @@ impl StateDirectory {
                 }
                 fs::remove_dir(&self.path).or_else(|_| gone(fs::remove_dir_all(&self.path)))
             })
-            .map_err(|error| Error::io(format!("cannot remove {}", self.path.display()), "unlink", &error))
+            .map_err(|error| Error::io(format!("cannot remove {}", self.path.display()), "unlink", &error))?;
+        if let Some(root) = self.path.parent() {
+            Template::of(root).let_go();
+        }
+        Ok(())
     }
 }
 

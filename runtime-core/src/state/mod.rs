@@ -11,7 +11,8 @@
 //! | `hooks` | what the hooks in the container have said, where there are any |
 //! | `lock` | held by whoever changes the container |
 //!
-//! Beside them stands `@filters`, no container's directory: filters that were compiled once ([`FilterCache`]).
+//! Beside them stand, no containers' directories, `@filters`: filters that were compiled once ([`FilterCache`]), and on
+//! hosts with many mounts `@template`: a mount namespace to copy ([`Template`]).
 //!
 //! The status is not among them: it is asked of the kernel each time ([`status()`]).
 
@@ -19,6 +20,7 @@ mod directory;
 mod filters;
 mod record;
 mod status;
+mod template;
 mod time;
 
 pub(crate) use directory::{StateDirectory, replace_file};
@@ -26,4 +28,5 @@ pub(crate) use filters::FilterCache;
 pub(crate) use record::{InitRecord, Record};
 pub(crate) use status::{Alive, find_init, standing, start_time, status};
 pub use status::{State, Status};
+pub(crate) use template::Template;
 pub(crate) use time::now;

@@ -30,7 +30,7 @@ calls! {
     CloseRange => "close_range", Connect => "connect", Dup3 => "dup3", Execve => "execve", Faccessat2 => "faccessat2",
     Fchdir => "fchdir", Fchmod => "fchmod", Fchown => "fchownat", Fcntl => "fcntl", Fsconfig => "fsconfig", Fsetxattr => "fsetxattr",
     Fsmount => "fsmount", Fsopen => "fsopen", Fstat => "fstat", Fstatfs => "fstatfs", Getcwd => "getcwd",
-    Getdents => "getdents64", Ioctl => "ioctl", IoprioSet => "ioprio_set", Keyctl => "keyctl", Kill => "pidfd_send_signal", Lseek => "lseek",
+    Getdents => "getdents64", Ioctl => "ioctl", IoprioSet => "ioprio_set", Keyctl => "keyctl", Kill => "pidfd_send_signal", Listmount => "listmount", Lseek => "lseek",
     Memfd => "memfd_create", Mkdirat => "mkdirat", Mknodat => "mknodat", Mmap => "mmap", Mount => "mount",
     MountSetattr => "mount_setattr", MoveMount => "move_mount", OpenTree => "open_tree", Openat2 => "openat2",
     Personality => "personality", PidfdGetfd => "pidfd_getfd", PidfdOpen => "pidfd_open", Pipe => "pipe2", PivotRoot => "pivot_root",
@@ -83,5 +83,11 @@ impl Failed {
     /// For `map_err` after a call that nix wraps.
     pub(crate) fn from(call: Call) -> impl Fn(Errno) -> Failed {
         move |errno| Failed::new(call, errno)
+    }
+}
+
+impl From<Failed> for std::io::Error {
+    fn from(failed: Failed) -> std::io::Error {
+        failed.errno.into()
     }
 }

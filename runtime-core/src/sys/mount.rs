@@ -161,3 +161,26 @@ pub(crate) fn fsetxattr(file: BorrowedFd<'_>, name: &CStr, value: &CStr) -> Resu
         unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), bytes.as_ptr().cast(), bytes.len(), 0) };
     check(Call::Fsetxattr, i64::from(result)).map(drop)
 }
+
+/// Whether the caller's mount namespace has this many mounts.
+///
+/// `listmount(&{size, LSMT_ROOT}, ids, count, 0)`, listmount(2), since Linux 6.8.
+#[allow(clippy::cast_possible_truncation)] // 24
+pub(crate) fn has_mounts(count: usize) -> Result<bool> {
+    const LISTMOUNT: libc::c_long = 458; // on every architecture; libc does not have it yet
+    const MOST: usize = 512;
+    /// `struct mnt_id_req`, version 0.
+    #[repr(C)]
+    struct Request {
+        size: u32,
+        spare: u32,
+        mount: u64,
+        after: u64,
+    }
+    let request = Request { size: size_of::<Request>() as u32, spare: 0, mount: u64::MAX, after: 0 };
+    let mut ids = [0u64; MOST];
+    let count = count.min(MOST);
+    // SAFETY: the struct tells its size, and the kernel writes at most `count` ids, for which there is room.
+    let value = unsafe { libc::syscall(LISTMOUNT, &raw const request, ids.as_mut_ptr(), count, 0) };
+    check(Call::Listmount, value).map(|found| usize::try_from(found).is_ok_and(|found| found >= count))
+}
