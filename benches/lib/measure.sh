@@ -253,17 +253,22 @@ work_containers() {
   for ((number = 0; number < 500; number++)); do husk delete -f "many-$number"; done
 }
 
-# How much of a start is the copy of a large caller's page tables, which no runtime in a library can leave out. From
-# the clone to the end; the floor itself tells.
+told() { # WORKLOAD RUNTIME: seconds on stdin, as their programs tell them
+  jq -sc --arg workload "$1" --arg runtime "$2" '{workload: $workload, runtime: $runtime, times: ., user: 0, system: 0}' >>"/srv/$layout.jsonl"
+}
+
+# A large caller: how long husk-core's create takes in it, and how much of that is the kernel's copy of its page tables,
+# which the floor tells, from the clone to the end.
 work_resident() {
-  local mib run
+  local mib run times=$((ROUNDS * 2))
   for mib in 10 1000; do
-    for ((run = 0; run < ROUNDS * 2; run++)); do
+    caller /mnt/bundles/plain "$times" "$mib" | told "create, by a caller of $mib MiB" husk
+    for ((run = 0; run < times; run++)); do
       # shellcheck disable=SC2046  # words
       $(floor_run plain) --resident "$mib" -- /bin/true
-    done | jq -sc --arg workload "clone, by a caller of $mib MiB" \
-      '{workload: $workload, runtime: "floor", times: ., user: 0, system: 0}' >>"/srv/$layout.jsonl"
+    done | told "clone, by a caller of $mib MiB" floor
   done
+  caller /mnt/bundles/plain "$times" 1000 --dont-fork | told 'create, by a caller of 1000 MiB with MADV_DONTFORK' husk
 }
 
 # The floor takes the filter that crun has compiled and cached. Without crun there is no floor here.
@@ -281,9 +286,11 @@ work_seccomp() {
   measure "run, Docker's seccomp profile again" "${pairs[@]}"
 }
 
-# A tree of 11 mounts, bound again and again: 1,001 and 4,004 mounts.
+# A tree of 11 mounts, bound again and again: 1,001 and 4,004 mounts. Each runtime has a container up, as hosts with so
+# many mounts do: what a runtime keeps for further containers is there.
 work_mounts() {
   local number copies made=1
+  sleepers_up
   mkdir /mnt/many
   mount -t tmpfs tmpfs /mnt/many
   mkdir -p /mnt/many/0
@@ -301,6 +308,7 @@ work_mounts() {
     measure "run, $((copies * 11)) more host mounts" "${pairs[@]}"
   done
   umount -l /mnt/many
+  sleepers_down
 }
 
 # What does not change with the load: RUNTIME, COMMAND, peak memory, page faults, system calls.
