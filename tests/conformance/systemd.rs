@@ -9,6 +9,7 @@ use husk_conformance::{Container, Lab, Outcome, Stop, case, eventually};
 use serde_json::json;
 
 use crate::cgroups::read;
+use crate::update::DeviceOpener;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -27,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(update_changes_properties),
         case!(refused_update_changes_nothing),
         case!(reload_keeps_limits_and_devices),
+        case!(reloads_open_no_device_for_a_moment),
         case!(oom_kill_leaves_the_others),
         case!(one_process_is_enough_of_a_limit),
         case!(too_little_memory_is_named),
@@ -306,6 +308,22 @@ fn reload_keeps_limits_and_devices(lab: &Lab) -> Outcome {
         assert_eq!(shown(&unit, "IOWeight")?, "50");
     }
     Ok(())
+}
+
+fn reloads_open_no_device_for_a_moment(lab: &Lab) -> Outcome {
+    placed(lab, "")?;
+    let opener = DeviceOpener::up(lab, |container| {
+        container.globals = vec!["--systemd-cgroup".to_owned()];
+        let path = format!(":husk:{}", container.id);
+        container.config.put("/linux/cgroupsPath", json!(path));
+    })?;
+    let unit = unit_of(&opener.container);
+    for round in 1..=10 {
+        systemctl(&["daemon-reload"])?;
+        systemctl(&["set-property", "--runtime", &unit, &format!("IOWeight={round}")])?;
+        opener.container.runtime(["update", "--pids-limit", "33", &opener.container.id])?.output()?.ok();
+    }
+    opener.never_noticed()
 }
 
 fn oom_kill_leaves_the_others(lab: &Lab) -> Outcome {

@@ -1,7 +1,7 @@
 //! `update`: limits of a running container, as the cgroup's files show them, and as they work.
 
 use husk_conformance::suite::Case;
-use husk_conformance::{Container, Lab, Outcome, Stop, case};
+use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case};
 use serde_json::{Value, json};
 
 use crate::cgroups::{read, up_with};
@@ -23,17 +23,18 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(a_refused_pid_limit_leaves_the_others,
             lacks "runc": "keeps what it had written, with a warning"),
         case!(device_rules_stay),
+        case!(device_rules_stay_at_every_moment),
         case!(later_updates_know_earlier_ones,
             lacks "runc": "passes the kernel's EINVAL on, without a reason"),
         case!(exec_works_afterwards),
     ]
 }
 
-fn update(container: &Container<'_>, flags: &[&str]) -> Result<husk_conformance::Finished, Stop> {
+fn update(container: &Container<'_>, flags: &[&str]) -> Result<Finished, Stop> {
     container.runtime(["update"])?.args(flags).arg(&container.id).output()
 }
 
-fn from_file(container: &Container<'_>, resources: &Value) -> Result<husk_conformance::Finished, Stop> {
+fn from_file(container: &Container<'_>, resources: &Value) -> Result<Finished, Stop> {
     let file = container.directory.join("resources.json");
     std::fs::write(&file, resources.to_string())?;
     let file = file.to_string_lossy().into_owned();
@@ -202,6 +203,60 @@ fn device_rules_stay(lab: &Lab) -> Outcome {
     from_file(&container, &json!({"devices": devices, "pids": {"limit": 30}}))?.ok();
     container.exec_sh("echo x >/dev/null && echo open")?.ok().prints("open");
     Ok(())
+}
+
+/// Engines send all that they know of a container's resources, devices included; rules that were in force for whoever
+/// opens devices meanwhile would be gone for a moment if they were written anew one by one.
+fn device_rules_stay_at_every_moment(lab: &Lab) -> Outcome {
+    let opener = DeviceOpener::up(lab, |_| ())?;
+    let rules = json!([{"allow": true, "access": "rwm"}]);
+    for round in 0..20 {
+        let resources =
+            json!({"devices": rules, "pids": {"limit": 30 + round}, "memory": {"limit": (64 + round) << 20}});
+        from_file(&opener.container, &resources)?.ok();
+        assert_eq!(read(&opener.container, "pids", "pids.max", "pids.max")?, (30 + round).to_string());
+    }
+    opener.never_noticed()
+}
+
+/// A container that opens two devices all the time, one that its rules allow and one that they do not, and tells of
+/// what should not be.
+pub(crate) struct DeviceOpener<'lab> {
+    pub(crate) container: Container<'lab>,
+    output: Finished,
+}
+
+impl<'lab> DeviceOpener<'lab> {
+    pub(crate) fn up(lab: &'lab Lab, change: impl Fn(&mut Container<'lab>)) -> Result<Self, Stop> {
+        let mut container = lab.container()?;
+        container.config.capabilities(&["CAP_MKNOD", "CAP_SYSLOG", "CAP_DAC_OVERRIDE"]);
+        let kmsg = json!({"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666});
+        container.config.put("/linux/devices", json!([kmsg]));
+        container.config.put("/linux/resources/devices", json!([{"allow": false, "access": "rwm"}]));
+        change(&mut container);
+        container.config.sh(
+            "exec 2>/dev/null; while :; do { :; } </dev/kmsg && echo opened; { :; } </dev/full || echo refused; \
+             i=$((i + 1)); [ $((i % 500)) != 0 ] || echo round; done",
+        );
+        let output = container.run_with(&["--detach"])?.output()?.ok();
+        let opener = DeviceOpener { container, output };
+        opener.goes_on()?;
+        Ok(opener)
+    }
+
+    /// Waits for some more rounds of it.
+    fn goes_on(&self) -> Outcome {
+        let before = self.output.stdout_now()?.len();
+        husk_conformance::eventually("further rounds", || Ok(self.output.stdout_now()?.len() > before + 10))
+    }
+
+    pub(crate) fn never_noticed(self) -> Outcome {
+        self.goes_on()?;
+        let text = self.output.stdout_now()?;
+        assert!(text.lines().all(|line| line == "round"), "{text}");
+        self.container.force_delete()?.ok();
+        self.container.nothing_left()
+    }
 }
 
 fn later_updates_know_earlier_ones(lab: &Lab) -> Outcome {
