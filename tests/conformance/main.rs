@@ -11,6 +11,7 @@ mod cgroups;
 mod command_line;
 mod confinement;
 mod default_config;
+mod delegation;
 mod devices;
 mod errors;
 mod events;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         limits::cases,
         sub_cgroups::cases,
         inner_cgroups::cases,
+        delegation::cases,
         systemd::cases,
         freezer::cases,
         update::cases,

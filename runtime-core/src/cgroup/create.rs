@@ -37,7 +37,7 @@ pub(super) fn remove(made: &[PathBuf]) {
 /// What to do about a cgroup that may not be made or limited.
 pub(super) const DELEGATE: &str = "without root, limits and a cgroupsPath need a cgroup that is delegated to the caller: \
      with systemd, call husk by way of systemd-run --user --scope -p Delegate=yes; without, have root give the caller a \
-     cgroup (chown it and the cgroup.procs and cgroup.subtree_control in it) and start the caller there";
+     cgroup (chown it and those files in it that /sys/kernel/cgroup/delegate lists) and start the caller there";
 
 fn os(what: String, call: &'static str, errno: Errno) -> Error {
     match errno {

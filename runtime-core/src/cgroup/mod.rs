@@ -14,6 +14,7 @@ mod directory;
 mod events;
 mod freezer;
 mod oom;
+mod owner;
 mod processes;
 mod removal;
 mod stats;
@@ -217,7 +218,7 @@ impl Cgroup {
         destroyed
     }
 
-    /// Writes the limits and the device rules.
+    /// Writes the limits and the device rules, and hands it over.
     pub(crate) fn apply(&self, plan: &CgroupPlan) -> Result<()> {
         let is_late = self.unit.as_ref().is_some_and(Unit::has_late_limit);
         for write in plan.writes.iter().filter(|write| !(is_late && write.file == PIDS_LIMIT)) {
@@ -231,7 +232,10 @@ impl Cgroup {
             }
             (None, _) => {}
         }
-        Ok(())
+        match (plan.owner, &self.v2) {
+            (Some(owner), Some(directory)) => owner::give(directory, owner),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the container has a cgroup in that directory of the plan.

@@ -9,6 +9,7 @@ pub(crate) mod annotations;
 mod capabilities;
 mod cgroup;
 mod cgroup_mounts;
+mod cgroup_owner;
 mod devices;
 mod display;
 mod environment;
@@ -185,6 +186,7 @@ impl Plan {
             (!options.no_new_keyring).then(|| CString::new(format!("_ses.{id}")).unwrap_or_default());
         // Without a process there is a problem, and so no plan.
         let Some(process) = process else { return Err(Error::problems_found(problems.into_list())) };
+        cgroup.owner = cgroup_owner::plan(&cgroup, &namespaces, &mounts, process.user.uid, host);
         problems.or(Plan {
             namespaces,
             rootfs,

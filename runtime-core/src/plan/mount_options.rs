@@ -343,6 +343,10 @@ impl MountAttributes {
     }
 
     /// Read-only, or writable.
+    pub(super) fn is_readonly(self) -> bool {
+        self.set & RDONLY != 0
+    }
+
     pub(super) fn set_readonly(&mut self, readonly: bool) {
         self.switch(RDONLY, readonly);
     }

@@ -310,6 +310,15 @@ impl NamespacePlan {
         mappings.is_empty() || inside_to_outside(mappings, id).is_some()
     }
 
+    /// The host's number of a user of the container, as far as the config tells.
+    pub(super) fn outside_uid(&self, uid: u32) -> Option<u32> {
+        if self.is_private(NamespaceKind::User) {
+            inside_to_outside(&self.uid_mappings, uid)
+        } else {
+            Some(uid)
+        }
+    }
+
     /// A problem if the container's user namespace has no such user.
     pub(super) fn check_uid(&self, uid: u32, place: &Pointer<'_>, problems: &mut Problems) {
         self.check(uid, &self.uid_mappings, "uidMappings", place, problems);

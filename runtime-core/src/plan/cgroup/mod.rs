@@ -52,6 +52,8 @@ pub struct CgroupPlan {
     pub device_rules: Option<Vec<DeviceRule>>,
     /// Where a directory may not be made, the container stays in the caller's cgroup, unless it has limits there.
     pub optional: Absence,
+    /// The user of the host whom the v2 directory is given to.
+    pub owner: Option<u32>,
     /// None of the directories is made: the container stays in the caller's cgroups.
     pub disabled: bool,
 }

@@ -78,6 +78,10 @@ impl Plan {
             let text = format!("its processes live in {} below it", self.cgroup.delegated.display());
             lines.add(Step::MakeCgroup, "/annotations/run.oci.delegate-cgroup", text);
         }
+        if let Some(owner) = self.cgroup.owner {
+            let text = format!("give the cgroup to user {owner} of the host");
+            lines.add(Step::LimitCgroup, "/process/user/uid", text);
+        }
         for write in &self.cgroup.writes {
             let (file, value) = (&write.file, &write.value);
             lines.add(Step::LimitCgroup, write.pointer.as_str(), format!("{file} is {value:?}"));
