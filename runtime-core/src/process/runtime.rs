@@ -54,13 +54,26 @@ impl Newborn {
                 Ok(_) => {}
             }
             let [channel, _] = fds;
-            // What was said before the end is heard before the end is seen.
-            if !channel.any().unwrap_or(false) {
+            // What was said before the end is heard before the end is seen. The two were looked at one after the other:
+            // a process that spoke and ended in between, on another processor, has been seen but not heard.
+            if !channel.any().unwrap_or(false) && !self.has_more()? {
                 return Ok(None);
             }
             let (word, passed) = hear(self.channel.as_fd())?;
             self.passed = passed;
             return Ok(word);
+        }
+    }
+
+    /// Whether a word, or the end of the channel, is there to be heard.
+    fn has_more(&self) -> Result<bool> {
+        let mut channel = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut channel, PollTimeout::ZERO) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failed::new(Call::Poll, errno)),
+            }
         }
     }
 
