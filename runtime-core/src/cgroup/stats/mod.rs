@@ -290,9 +290,18 @@ impl Files<'_> {
         let cannot = |error: std::io::Error| {
             Error::io(format!("cannot list {}", self.0.path().display()), "getdents64", &error)
         };
+        let is_gone =
+            |error: &std::io::Error| error.raw_os_error().is_some_and(|n| is_gone(Errno::from_raw(n)));
         let mut sizes = Vec::new();
-        for entry in std::fs::read_dir(self.0.path()).map_err(cannot)? {
-            let name = entry.map_err(cannot)?.file_name();
+        let entries = match std::fs::read_dir(self.0.path()) {
+            Err(error) if is_gone(&error) => return Ok(sizes),
+            entries => entries.map_err(cannot)?,
+        };
+        for entry in entries {
+            let name = match entry {
+                Err(error) if is_gone(&error) => break,
+                entry => entry.map_err(cannot)?.file_name(),
+            };
             let size = name.to_str().and_then(|name| name.strip_prefix("hugetlb.")?.strip_suffix(end));
             sizes.extend(size.filter(|size| !size.contains('.')).map(str::to_owned));
         }
