@@ -103,10 +103,16 @@ test-engines-all: ## the same at length: all of Docker, builds, a registry, Comp
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 
 .PHONY: test-vm
-test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alone, made once; SHORT=yes runs those about cgroups (as root)
+test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alone, made once; SHORT=yes: those about cgroups (as root)
 	@scripts/setup engines
 	@scripts/build
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/run $(if $(SHORT),--short)
+
+.PHONY: test-vm-deep
+test-vm-deep: ## in a machine with all controllers and two processors, emulated where there is no KVM: the tests about those (as root, long)
+	@scripts/setup engines
+	@scripts/build
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/run --engine qemu --deep
 
 .PHONY: bench
 bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs/performance.md (as root, some minutes)

@@ -1,23 +1,25 @@
 # machine.sh: a Debian machine on one disk image, made once, started for one job, and thrown away.
 #
-# The disk is one of the trees of ../lib/root.sh, with what is in guest/ laid over it. The kernels and what runs them
-# come from such trees as well, so that nothing of this machine's own versions matters: User Mode Linux is executed in
-# the tree that it was built in, and so is QEMU. A job goes in as a tar archive on a second disk and comes back as one
-# on a third; its output is the first serial line. Sourced.
+# Each engine has its own disk: one of the trees of ../lib/root.sh with its kernel's modules, and with what is in guest/
+# laid over it. The kernels and what runs them come from such trees as well, so that nothing of this machine's own
+# versions matters: User Mode Linux is executed in the tree that it was built in, and so is QEMU. A job goes in as a tar
+# archive on a second disk and comes back as one on a third; its output is the first serial line. Sourced.
 # shellcheck shell=bash disable=SC2154  # vm is where this file lies
 
 # The machine: systemd and its sessions, the runtimes to compare with, what tests look at things with.
 VM_PACKAGES="systemd systemd-sysv libpam-systemd dbus dbus-user-session udev kmod procps iproute2 jq busybox-static
-  uidmap strace apparmor apparmor-utils crun runc user-mode-linux linux-image-cloud-amd64 e2fsprogs"
+  uidmap strace apparmor apparmor-utils crun runc e2fsprogs"
+# Debian's kernel for clouds would be smaller, but has no RDMA.
+declare -A KERNEL_PACKAGES=([uml]=user-mode-linux [qemu]=linux-image-amd64)
 QEMU_PACKAGES="qemu-system-x86"
 VM_SIZE=3G
 
-vm_dir() { printf '%s/vm' "$HUSK_CACHE"; }
+vm_dir() { printf '%s/vm-%s' "$HUSK_CACHE" "$1"; } # ENGINE
 
 machine_make() { # ENGINE
-  local dir stamp part
+  local engine=$1 tree=machine-$1 dir stamp part
   [ "$(uname -m)" = x86_64 ] || die "the machine is one for x86_64; this one is $(uname -m)"
-  dir=$(vm_dir) part=$(vm_dir).part
+  dir=$(vm_dir "$engine") part=$(vm_dir "$engine").part
   mkdir -p "$HUSK_CACHE/roots"
   (
     flock 9 # two runs at once share the cache
@@ -25,16 +27,19 @@ machine_make() { # ENGINE
     # Nobody needs an initrd here; the tool that would make one is only asked to be there.
     mkdir -p "$(root_path base)/etc/initramfs-tools"
     echo 'update_initramfs=no' >"$(root_path base)/etc/initramfs-tools/update-initramfs.conf"
-    root_with machine "$VM_PACKAGES"
-    [ "$1" != qemu ] || root_with qemu "$QEMU_PACKAGES"
-    stamp=$(cat "$(root_path machine.stamp)" "$vm/machine.sh" "$vm"/guest/* | sha256sum)
+    root_with "$tree" "$VM_PACKAGES ${KERNEL_PACKAGES[$engine]}"
+    [ "$engine" != qemu ] || root_with qemu "$QEMU_PACKAGES"
+    stamp=$(cat "$(root_path "$tree.stamp")" "$vm/machine.sh" "$vm"/guest/* | sha256sum)
     [ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
     say "making the machine's disk (once)"
     rm -rf --one-file-system "$dir" "$part"
     mkdir -p "$part"
-    cp -a --reflink=auto "$(root_path machine)" "$part/root"
+    cp -a --reflink=auto "$(root_path "$tree")" "$part/root"
     machine_furnish "$part/root"
-    kernel_unpack "$part/root" "$part/vmlinux"
+    if [ "$engine" = qemu ]; then
+      initrd_make "$part/root" "$part/initrd"
+      kernel_unpack "$part/root" "$part/vmlinux"
+    fi
     truncate -s "$VM_SIZE" "$part/disk"
     mke2fs -qF -t ext4 -O ^has_journal -m 0 -E lazy_itable_init=1 -d "$part/root" "$part/disk" 2>"$part/log" ||
       die "mke2fs failed: $(cat "$part/log")"
@@ -68,6 +73,7 @@ machine_furnish() { # TREE
     ln -sf /dev/null "$tree/etc/systemd/system/$unit"
   done <"$vm/guest/masked-units"
   printf '[Journal]\nStorage=volatile\n' >"$tree/etc/systemd/journald.conf"
+  mkdir -p "$tree/usr/lib/modules"
   # User Mode Linux has its modules elsewhere. Packed ones would be unpacked each time that they are loaded.
   for modules in "$tree"/usr/lib/uml/modules/*/; do
     [ ! -d "$modules" ] || mv "$modules" "$tree/usr/lib/modules/"
@@ -75,6 +81,27 @@ machine_furnish() { # TREE
   find "$tree/usr/lib/modules" -name '*.ko.xz' -exec xz -d {} +
   for modules in "$tree"/usr/lib/modules/*/; do chroot "$tree" depmod "$(basename "$modules")"; done
   rm -rf "$tree/var/lib/apt/lists" "$tree/var/cache" "$tree/usr/share/"{doc,man,locale,info} "$tree/usr/bin/linux.uml"
+}
+
+# What the kernel cannot start without: the drivers of the disk and of its file system, and who loads them.
+initrd_make() { # TREE FILE
+  local tree=$1 initrd=$1/initrd version module
+  version=$(basename "$tree"/usr/lib/modules/*)
+  mkdir -p "$initrd"/{bin,dev,proc,root,modules}
+  cp "$tree/bin/busybox" "$initrd/bin/"
+  {
+    printf '#!/bin/busybox sh\n'
+    chroot "$tree" modprobe -S "$version" --show-depends -a virtio_pci virtio_blk ext4 | sed -n 's/^insmod //p' | awk '!seen[$1]++' |
+      while read -r module; do
+        cp "$tree$module" "$initrd/modules/"
+        printf '/bin/busybox insmod /modules/%s\n' "$(basename "$module")"
+      done
+    printf '/bin/busybox %s\n' 'mount -t devtmpfs dev /dev' 'mount -t ext4 /dev/vda /root' 'mount --move /dev /root/dev'
+    printf 'exec /bin/busybox switch_root /root /sbin/init\n'
+  } >"$initrd/init"
+  chmod 755 "$initrd/init"
+  (cd "$initrd" && find . | "$tree/bin/busybox" cpio -o -H newc 2>/dev/null) >"$2"
+  rm -rf "$initrd"
 }
 
 # The kernel without the shell that unpacks it, which takes long under emulation; QEMU starts such a file, too.
@@ -110,22 +137,22 @@ machine_run() { # ENGINE LIMIT OUT
   die "the machine ended without a word about its job ($engine: status $status)"
 }
 
-# In the tree TREE, with the machine's directories under the names that they have here.
-in_tree() { # TREE COMMAND...
+# In a tree, with the directories of the machine and of its run as /mnt/vm and /mnt/work.
+in_tree() { # TREE VM COMMAND...
   # shellcheck disable=SC2016  # expanded by the inner shell
   unshare --mount --propagation private bash -euc '
     tree=$1 vm=$2 work=$3; shift 3
     mount -t proc proc "$tree/proc"; mount --rbind /dev "$tree/dev"
     mount -t tmpfs tmpfs "$tree/mnt"; mkdir "$tree/mnt/vm" "$tree/mnt/work"
     mount --bind "$vm" "$tree/mnt/vm"; mount --bind "$work" "$tree/mnt/work"
-    exec chroot "$tree" "$@"' in_tree "$1" "$(vm_dir)" "$WORK" "${@:2}"
+    TMPDIR=/mnt/work exec chroot "$tree" "$@"' in_tree "$1" "$2" "$WORK" "${@:3}"
 }
 
 run_uml() { # LIMIT CMDLINE
   local arguments
   read -ra arguments <<<"$2"
   # Lines are fds: the output is 1, the console's log 3. What is written to the first disk goes to a file of its own.
-  in_tree "$(root_path machine)" timeout --foreground --kill-after=10 "$1" \
+  in_tree "$(root_path machine-uml)" "$(vm_dir uml)" timeout --foreground --kill-after=10 "$1" \
     /usr/bin/linux.uml mem=2048M umid=vm uml_dir=/mnt/work seccomp=auto \
     ubd0=/mnt/work/changes,/mnt/vm/disk ubd1r=/mnt/work/in ubd2=/mnt/work/out.disk root=/dev/ubda rootfstype=ext4 \
     con=null con0=null,fd:3 ssl=null ssl0=null,fd:1 job.in=/dev/ubdb job.out=/dev/ubdc "${arguments[@]}" \
@@ -133,16 +160,30 @@ run_uml() { # LIMIT CMDLINE
   return "${PIPESTATUS[0]}"
 }
 
+# Debian's kernel. Emulated, 128 bit atomics and a fifth level of page tables would cost much and are of no use here.
 run_qemu() { # LIMIT CMDLINE
-  local accelerator=tcg,thread=multi cpu=max disk=if=virtio,format=raw
-  if [ -w /dev/kvm ]; then accelerator=kvm cpu=host; fi
-  # The first disk is of the kind that Debian's kernels have the driver of built in.
-  in_tree "$(root_path qemu)" timeout --foreground --kill-after=10 "$1" \
+  local accelerator=tcg,thread=multi,tb-size=1024 cpu=max,-la57,-cx16 disk=if=virtio,format=raw
+  if kvm_works; then accelerator=kvm cpu=host; else say "no KVM here that works: the machine is emulated"; fi
+  in_tree "$(root_path qemu)" "$(vm_dir qemu)" timeout --foreground --kill-after=10 "$1" \
     qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m 2048 -M q35 -nodefaults -no-user-config -no-reboot \
-    -display none -nic none -kernel /mnt/vm/vmlinux \
-    -append "root=/dev/nvme0n1 rootfstype=ext4 console=ttyS1 nokaslr mitigations=off job.in=/dev/vda job.out=/dev/vdb $2" \
-    -drive if=none,id=root,format=raw,snapshot=on,file=/mnt/vm/disk -device nvme,drive=root,serial=root \
+    -display none -nic none -kernel /mnt/vm/vmlinux -initrd /mnt/vm/initrd \
+    -append "console=ttyS1 nokaslr mitigations=off job.in=/dev/vdb job.out=/dev/vdc $2" \
+    -drive "$disk,snapshot=on,file=/mnt/vm/disk" \
     -drive "$disk,readonly=on,file=/mnt/work/in" -drive "$disk,file=/mnt/work/out.disk" \
     -serial stdio -serial file:/mnt/work/console </dev/null 2>>"$WORK/console" | cat
   return "${PIPESTATUS[0]}"
+}
+
+# There are machines with a /dev/kvm that makes processors, none of which ever executes anything. So one is given a
+# boot sector that leaves by a port: mov al, 1; out 0xf4, al.
+kvm_works() {
+  [ -w /dev/kvm ] || return 1
+  printf '\xb0\x01\xe6\xf4\xeb\xfe' >"$WORK/sector"
+  truncate -s 510 "$WORK/sector"
+  printf '\x55\xaa' >>"$WORK/sector"
+  local status=0
+  in_tree "$(root_path qemu)" "$(vm_dir qemu)" timeout --kill-after=1 5 qemu-system-x86_64 -accel kvm -cpu host -m 16 -display none \
+    -nodefaults -no-user-config -drive if=ide,format=raw,file=/mnt/work/sector \
+    -device isa-debug-exit,iobase=0xf4,iosize=1 >/dev/null 2>&1 || status=$?
+  [ "$status" = 3 ]
 }

@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(throttled_device),
         case!(weight_of_the_disks),
         case!(huge_pages),
+        case!(huge_pages_are_limited),
         case!(network_class_and_priorities),
         case!(rdma_objects),
         case!(unified_keys),
@@ -147,6 +148,24 @@ fn huge_pages(lab: &Lab) -> Outcome {
     let limit = read(&container, "hugetlb", "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")?;
     assert_eq!(limit, "4194304");
     Ok(())
+}
+
+/// Two pages may be had, a third may not, though the machine has more.
+fn huge_pages_are_limited(lab: &Lab) -> Outcome {
+    let free = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    if !free.is_ok_and(|pages| pages.trim().parse::<u32>().is_ok_and(|pages| pages > 3)) {
+        return unable("this machine has no huge pages of 2 MB set aside");
+    }
+    let mut container = lab.container()?;
+    container.config.mount("hugetlbfs", "none", "/mnt/huge", &["pagesize=2M"]);
+    container.config.put("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 4_194_304}]));
+    container.up()?;
+    file(&container, "hugetlb", "", "")?;
+    let script =
+        "cd /mnt/huge; fallocate -l 4194304 two && echo two; fallocate -l 2097152 third || echo no third";
+    container.exec_sh(script)?.ok().prints("two\nno third");
+    container.force_delete()?.ok();
+    container.nothing_left()
 }
 
 fn network_class_and_priorities(lab: &Lab) -> Outcome {

@@ -1,10 +1,10 @@
 //! `update`: limits of a running container, as the cgroup's files show them, and as they work.
 
 use husk_conformance::suite::Case;
-use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case};
+use husk_conformance::{Container, Finished, Lab, Outcome, Stop, case, unable};
 use serde_json::{Value, json};
 
-use crate::cgroups::{read, up_with};
+use crate::cgroups::{needs_controller, read, up_with};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -14,6 +14,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(memory_is_enforced),
         case!(pids),
         case!(cpu),
+        case!(processors_and_nodes),
+        case!(idle_burst_and_weight, lacks "runc 1.1": "knows none of these flags but the weight"),
+        case!(real_time),
         case!(resources_from_a_file),
         case!(resources_from_standard_input),
         case!(a_created_container),
@@ -118,6 +121,67 @@ fn cpu(lab: &Lab) -> Outcome {
     let period = read(&container, "cpu", "cpu.cfs_period_us", "cpu.max")?;
     // systemd writes no period where there is no quota.
     assert!(period.ends_with("200000") || lab.systemd, "the period stays: {period}");
+    Ok(())
+}
+
+/// As its processes see it, the ones that run already too.
+fn processors_and_nodes(lab: &Lab) -> Outcome {
+    needs_controller("cpuset")?;
+    let container = up_with(lab, "cpu", json!({}))?;
+    let allowed = |key: &str| -> Result<String, Stop> {
+        let status = container.proc_file("status")?;
+        Ok(status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim().to_owned())
+    };
+    let all = allowed("Cpus_allowed_list:")?;
+    let one = all.rsplit([',', '-']).next().unwrap_or_default().to_owned();
+    update(&container, &["--cpuset-cpus", &one, "--cpuset-mems", "0"])?.ok();
+    assert_eq!(read(&container, "cpuset", "cpuset.cpus", "cpuset.cpus")?, one);
+    assert_eq!(read(&container, "cpuset", "cpuset.mems", "cpuset.mems")?, "0");
+    assert_eq!((allowed("Cpus_allowed_list:")?, allowed("Mems_allowed_list:")?), (one, "0".to_owned()));
+    update(&container, &["--cpuset-cpus", &all])?.ok();
+    assert_eq!(allowed("Cpus_allowed_list:")?, all);
+    Ok(())
+}
+
+fn idle_burst_and_weight(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "cpu", json!({"quota": 20000, "period": 100_000}))?;
+    let burst = || read(&container, "cpu", "cpu.cfs_burst_us", "cpu.max.burst");
+    // A burst may not exceed the quota, which is raised at the same time.
+    update(&container, &["--cpu-burst", "30000", "--cpu-quota", "40000"])?.ok();
+    assert_eq!((quota(&container)?, burst()?), ("40000".to_owned(), "30000".to_owned()));
+    let idle = || read(&container, "cpu", "cpu.idle", "cpu.idle");
+    for value in ["1", "0"] {
+        update(&container, &["--cpu-idle", value])?.ok();
+        assert_eq!(idle()?, value);
+    }
+    // Where the kernel knows no weights of disks it is refused by its name.
+    let finished = update(&container, &["--blkio-weight", "300"])?;
+    let files = [
+        ("blkio", "blkio.weight"),
+        ("blkio", "blkio.bfq.weight"),
+        ("io", "io.bfq.weight"),
+        ("io", "io.weight"),
+    ];
+    let shown = files.iter().find_map(|(controller, name)| read(&container, controller, name, name).ok());
+    match shown {
+        Some(value) => {
+            finished.ok();
+            // 300 of 10 to 1000 is as much as 2930 of 1 to 10000.
+            assert!(value.ends_with("300") || value.ends_with("2930"), "{value}");
+        }
+        None => drop(finished.exits(1).says(&["/linux/resources/blockIO/weight"])),
+    }
+    Ok(())
+}
+
+fn real_time(lab: &Lab) -> Outcome {
+    if std::fs::metadata("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").is_err() {
+        return unable("only v1 has budgets for real-time processes, if the kernel has");
+    }
+    let container = up_with(lab, "cpu", json!({"realtimeRuntime": 1_000, "realtimePeriod": 900_000}))?;
+    update(&container, &["--cpu-rt-period", "800000", "--cpu-rt-runtime", "2000"])?.ok();
+    assert_eq!(read(&container, "cpu", "cpu.rt_runtime_us", "")?, "2000");
+    assert_eq!(read(&container, "cpu", "cpu.rt_period_us", "")?, "800000");
     Ok(())
 }
 
