@@ -13,6 +13,8 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(writable_cgroup_is_the_containers),
         case!(container_divides_its_cgroup),
+        case!(limited_cgroup_above_a_delegated_one_stays_roots,
+            lacks "runc": "crun's annotation", "crun": "gives the limited one away as well"),
         case!(owner_is_the_user_of_the_process, lacks "crun": "gives it to the root of the user namespace"),
         case!(owner_without_a_user_namespace, lacks "crun": "gives it to nobody without a user namespace"),
         case!(read_only_cgroup_stays_roots, lacks "crun": "gives it away all the same"),
@@ -107,6 +109,20 @@ fn container_divides_its_cgroup(lab: &Lab) -> Outcome {
     container.exec_sh("cat /proc/self/cgroup")?.ok().prints("0::/init");
     container.verb("pause")?.ok();
     container.verb("resume")?.ok();
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+fn limited_cgroup_above_a_delegated_one_stays_roots(lab: &Lab) -> Outcome {
+    let mut container = in_user_namespace(lab, "rw")?;
+    container.config.put("/annotations/run.oci.delegate-cgroup", json!("payload"));
+    container.up()?;
+    container.exec_sh("mkdir /sys/fs/cgroup/mine && echo made")?.ok().prints("made");
+    let limited = directory_of(&container)?;
+    let owners = [&limited, &limited.join("payload"), &limited.join("payload/mine")].map(fs::metadata);
+    let owners =
+        owners.into_iter().map(|metadata| Ok(metadata?.uid())).collect::<Result<Vec<u32>, Stop>>()?;
+    assert_eq!(owners, [0, BASE, BASE]);
     container.force_delete()?.ok();
     container.nothing_left()
 }

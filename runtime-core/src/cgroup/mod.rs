@@ -232,7 +232,8 @@ impl Cgroup {
             }
             (None, _) => {}
         }
-        match (plan.owner, &self.v2) {
+        // Where it lives one level below its limits, that is all it sees.
+        match (plan.owner, self.delegated.as_ref().or(self.v2.as_ref())) {
             (Some(owner), Some(directory)) => owner::give(directory, owner),
             _ => Ok(()),
         }
