@@ -101,6 +101,7 @@ test-engines-all: ## the same at length: all of Docker, builds, a registry, Comp
 	@scripts/build
 	@scripts/build-cri
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/engines
 
 .PHONY: test-vm
 test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alone, made once; SHORT=yes: those about cgroups (as root)
