@@ -1,9 +1,9 @@
 //! Which runtime each engine would call.
 
 use super::Finding;
-use super::question::{ask, find};
+use super::docker::docker;
+use super::question::{ask, find, is_own};
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
 
 /// Every engine that is installed here; one finding where there is none at all.
@@ -14,12 +14,6 @@ pub(super) fn look(own: &Path) -> Vec<Finding> {
         true => vec![Finding::note("engines", "found", "none of containerd, docker, podman, buildah, crio")],
         false => findings,
     }
-}
-
-/// Whether a path, or a name to be looked up, leads to this binary.
-fn is_own(named: &str, own: &Path) -> bool {
-    let file = if named.contains('/') { Some(named.into()) } else { find(named) };
-    file.and_then(|file| file.canonicalize().ok()).is_some_and(|file| file == own)
 }
 
 fn containerd(own: &Path) -> Vec<Finding> {
@@ -71,57 +65,6 @@ fn handlers(dump: &str) -> Vec<(String, String)> {
         }
     }
     found
-}
-
-fn docker(own: &Path) -> Vec<Finding> {
-    const ABOUT: &str = "docker";
-    let Some(client) = find("docker") else { return Vec::new() };
-    let asked = ask(&client, &["info", "--format", "{{json .}}"]);
-    let info: Value = asked.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let (runtimes, default) = match info["Runtimes"].is_object() {
-        true => (info["Runtimes"].clone(), info["DefaultRuntime"].clone()),
-        false => {
-            let text = fs::read_to_string("/etc/docker/daemon.json").unwrap_or_default();
-            let file: Value = serde_json::from_str(&text).unwrap_or_default();
-            (file["runtimes"].clone(), file["default-runtime"].clone())
-        }
-    };
-    let mut findings = Vec::new();
-    if !info["Runtimes"].is_object() {
-        findings.push(Finding::note(
-            ABOUT,
-            "daemon",
-            "does not answer; what follows is from /etc/docker/daemon.json",
-        ));
-    }
-    let names: Vec<&String> = runtimes
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, runtime)| runtime["path"].as_str().is_some_and(|path| is_own(path, own)))
-        .map(|(name, _)| name)
-        .collect();
-    let Some(name) = names.first() else {
-        let remedy = format!(
-            "in /etc/docker/daemon.json: {{\"runtimes\": {{\"husk\": {{\"path\": \"{}\"}}}}}}\n\
-             then: systemctl reload docker; docker run --runtime husk IMAGE",
-            own.display()
-        );
-        findings
-            .push(Finding::missing(ABOUT, "runtime", "none of its runtimes is this binary").remedy(remedy));
-        return findings;
-    };
-    findings.push(Finding::ok(ABOUT, "runtime", format!("docker run --runtime {name}")));
-    findings.push(match default.as_str() {
-        Some(default) if names.iter().any(|name| *name == default) => Finding::ok(ABOUT, "default", default),
-        default => Finding::note(ABOUT, "default", format!("{}, not husk", default.unwrap_or("runc")))
-            .remedy(format!("in /etc/docker/daemon.json: \"default-runtime\": \"{name}\"")),
-    });
-    findings.push(
-        Finding::note(ABOUT, "builds", "BuildKit calls runc from its PATH, whatever the default")
-            .remedy(format!("in dockerd's environment: DOCKER_BUILDKIT_RUNC_COMMAND={}", own.display())),
-    );
-    findings
 }
 
 fn podman(own: &Path) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 //!
 //! Engines are asked for what they would do, where they can be; their files are only read where they cannot answer.
 
+mod docker;
 mod engines;
 mod machine;
 mod question;

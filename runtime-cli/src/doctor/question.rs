@@ -41,3 +41,9 @@ pub(super) fn find(name: &str) -> Option<PathBuf> {
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
 }
+
+/// Whether a path, or a name to be looked up, leads to this binary.
+pub(super) fn is_own(named: &str, own: &Path) -> bool {
+    let file = if named.contains('/') { Some(named.into()) } else { find(named) };
+    file.and_then(|file| file.canonicalize().ok()).is_some_and(|file| file == own)
+}
