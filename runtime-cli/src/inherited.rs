@@ -12,10 +12,11 @@ pub(crate) fn check(count: u32) -> Result<(), Failure> {
         // proc_pid_fdinfo(5): the flags of open(2), in octal.
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
         if !was_given(&info) {
+            let last = count.saturating_add(2);
             return Err(Failure::new(format!(
-                "descriptor {descriptor} of {count} to preserve was not given"
+                "cannot pass on descriptors 3 to {last}: {descriptor} was not given"
             ))
-            .hint("--preserve-fds N passes descriptors 3 to N+2 on; the caller has to leave them open"));
+            .hint("--preserve-fds N passes on as many, from 3 upwards; the caller has to leave them open"));
         }
     }
     Ok(())

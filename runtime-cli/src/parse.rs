@@ -68,6 +68,15 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
     let words: Vec<&str> = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect();
     let message = words.join(" ");
     let asks_for_help = args.iter().any(|arg| arg == "-h" || arg == "--help");
+    let message = match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+        // runc's words, and the only ones that do not name the flag as it was written.
+        (Some(ContextValue::String(flag)), Some(ContextValue::String(value)))
+            if flag.starts_with("--log-format ") =>
+        {
+            format!("invalid log-format: {value} [possible values: text, json]")
+        }
+        _ => message,
+    };
     let message = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(name)) if asks_for_help => format!("{message}: No help topic for '{name}'"),
         _ => message,

@@ -12,6 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_may_be_relative),
         case!(debug_adds_to_the_log),
         case!(options_with_one_dash),
+        case!(flags_may_say_true_or_false),
         case!(commas_separate_nothing),
         case!(no_subreaper_changes_nothing),
         case!(no_pivot),
@@ -74,6 +75,23 @@ fn options_with_one_dash(lab: &Lab) -> Outcome {
     let bundle = container.bundle.to_string_lossy().into_owned();
     container.runtime(["run", "-detach", "-bundle", &bundle, "-no-subreaper", &container.id])?.output()?.ok();
     container.runtime(["delete", "-force", &container.id])?.output()?.ok();
+    container.nothing_left()
+}
+
+/// As in Go: people write so in the runtimeArgs of engines.
+fn flags_may_say_true_or_false(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/sleep", "1000"]);
+    container.write_config()?;
+    let bundle = container.bundle.to_string_lossy().into_owned();
+    let words = ["--debug=false", "run", "--detach=true", "--keep=1", "--bundle", &bundle, &container.id];
+    container.runtime(words)?.output()?.ok();
+    assert_eq!(container.status()?, "running");
+    container.exec(&["--tty=false"], &["/bin/echo", "--tty=false"])?.ok().prints("--tty=false");
+    container.exec(&["--detach=perhaps"], &["/bin/true"])?.exits(1).says(&["perhaps"]);
+    container.runtime(["list", "--quiet=t"])?.output()?.ok().prints(&container.id);
+    container.runtime(["delete", "--force=false", &container.id])?.output()?.exits(1).says(&["not stopped"]);
+    container.runtime(["delete", "--force=true", &container.id])?.output()?.ok();
     container.nothing_left()
 }
 

@@ -174,7 +174,7 @@ fn log_as_text(lab: &Lab) -> Outcome {
 
 fn log_format_is_unknown(lab: &Lab) -> Outcome {
     let container = lab.container()?;
-    container.runtime(["--log-format", "xml", "list"])?.output()?.exits(1).says(&["log-format"]);
+    container.runtime(["--log-format", "xml", "list"])?.output()?.exits(1).says(&["invalid log-format: xml"]);
     Ok(())
 }
 

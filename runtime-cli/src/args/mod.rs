@@ -177,6 +177,14 @@ pub(crate) struct Anything {
     pub(crate) words: Vec<OsString>,
 }
 
+/// What stands behind the container's id, as in `exec ID -- COMMAND`: the dashes say only that no option of husk's follows.
+pub(crate) fn after_dashes(words: &[String]) -> &[String] {
+    match words.split_first() {
+        Some((dashes, rest)) if dashes == "--" => rest,
+        _ => words,
+    }
+}
+
 /// How one command looks and reads, as clap sees it.
 pub(crate) fn table() -> clap::Command {
     <Cli as clap::CommandFactory>::command()

@@ -1,14 +1,20 @@
-//! Go's flags take one dash for two: an engine passes `-no-subreaper`. Clap would read that as a row of short flags.
+//! What Go's flags take and clap's do not: one dash for two, since an engine passes `-no-subreaper`, which clap would read as
+//! a row of short flags; and a value for a flag that is there or not, as in `--systemd-cgroup=true`.
 
 use clap::{Arg, Command};
 use std::ffi::OsString;
 
-/// The same command line with two dashes before each long name that had one.
+/// The same command line with two dashes before each long name that had one, and without the values of flags that take
+/// none: what is true stands alone, what is false is left out.
 ///
 /// It walks the line as the parser will, so that a flag's value and the words of `exec`'s program are left alone. A line
 /// without such a word costs one look at each.
 pub(crate) fn spell_out(args: Vec<OsString>, table: impl FnOnce() -> Command) -> Vec<OsString> {
-    let suspect = |arg: &OsString| arg.to_str().is_some_and(|text| single_dash(text).is_some());
+    let suspect = |arg: &OsString| {
+        arg.to_str().is_some_and(|text| {
+            single_dash(text).is_some() || (text.starts_with('-') && truth(text).is_some())
+        })
+    };
     if !args.iter().any(suspect) {
         return args;
     }
@@ -40,12 +46,15 @@ pub(crate) fn spell_out(args: Vec<OsString>, table: impl FnOnce() -> Command) ->
         let short =
             || command.get_arguments().find(|arg| name.len() == 1 && arg.get_short() == name.chars().next());
         let found = long.or_else(short);
-        out.push(if long.is_some() && single_dash(&text).is_some() {
-            format!("-{text}").into()
-        } else {
-            word
-        });
-        if found.is_some_and(takes_value) && !text.contains('=') {
+        let lacks_a_dash = long.is_some() && single_dash(&text).is_some();
+        let spelled = if lacks_a_dash { format!("-{text}").into() } else { word };
+        let takes_value = found.is_some_and(takes_value);
+        match spelled.to_str().and_then(truth).filter(|_| found.is_some() && !takes_value) {
+            Some((name, true)) => out.push(name.into()),
+            Some((_, false)) => {}
+            None => out.push(spelled),
+        }
+        if takes_value && !text.contains('=') {
             out.extend(words.next());
         }
     }
@@ -57,6 +66,16 @@ pub(crate) fn spell_out(args: Vec<OsString>, table: impl FnOnce() -> Command) ->
 fn single_dash(text: &str) -> Option<&str> {
     let name = text.strip_prefix('-')?.split('=').next()?;
     (name.len() > 1 && !name.starts_with('-')).then_some(name)
+}
+
+/// The option and the value in `--option=true` and the like, with the words for either that Go knows (strconv.ParseBool).
+fn truth(text: &str) -> Option<(&str, bool)> {
+    let (option, value) = text.split_once('=')?;
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some((option, true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some((option, false)),
+        _ => None,
+    }
 }
 
 fn takes_value(arg: &Arg) -> bool {
@@ -85,6 +104,20 @@ mod tests {
             ("husk -root /r run x -bundle /b", "husk --root /r run x --bundle /b"),
             ("husk -root=/r list", "husk --root=/r list"),
             ("husk kill -all x 9", "husk kill --all x 9"),
+        ] {
+            assert_eq!(spelled(line), expected);
+        }
+    }
+
+    #[test]
+    fn flags_are_true_or_left_out() {
+        for (line, expected) in [
+            ("husk --systemd-cgroup=true list -q=1", "husk --systemd-cgroup list -q"),
+            ("husk -debug=false run --keep=T -detach=f x", "husk run --keep x"),
+            ("husk --rootless=true --root=1 list", "husk --rootless=true --root=1 list"),
+            ("husk exec --tty=true -e A=1 x --tty=true", "husk exec --tty -e A=1 x --tty=true"),
+            ("husk exec --tty=maybe x true", "husk exec --tty=maybe x true"),
+            ("husk update --nonsense=true x", "husk update --nonsense=true x"),
         ] {
             assert_eq!(spelled(line), expected);
         }

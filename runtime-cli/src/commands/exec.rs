@@ -1,7 +1,7 @@
 //! exec: one more process, as the flags or `--process` describe it. Every failure ends in status 255 (see `commands`).
 
 use super::Context;
-use crate::args::{Exec, parse_sub_cgroups, parse_user};
+use crate::args::{Exec, after_dashes, parse_sub_cgroups, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
 use crate::inherited;
@@ -55,11 +55,7 @@ pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> 
 
 /// The container's own process or the one in the file, changed as the flags say.
 fn describe(container: &Container, args: &Exec, log: &Log) -> Result<Process, Failure> {
-    let command = match args.id_and_command[1..].split_first() {
-        // `exec ID -- COMMAND` is not for runc, but what many write.
-        Some((dashes, rest)) if dashes == "--" => rest,
-        _ => &args.id_and_command[1..],
-    };
+    let command = after_dashes(&args.id_and_command[1..]);
     let mut process = match &args.process {
         Some(_) if !command.is_empty() => {
             return Err(Failure::new("the command stands in the --process file; there cannot be another"));
@@ -104,7 +100,7 @@ fn change(process: &mut Process, args: &Exec) -> Result<(), Failure> {
     if let Some(cwd) = &args.cwd {
         process.set_cwd(cwd.clone());
     }
-    if let Some(user) = &args.user {
+    if let Some(user) = args.user.as_deref().filter(|user| !user.is_empty()) {
         // Not while the line is parsed: runc ends in 255 here.
         let user = parse_user(user).map_err(Failure::new)?;
         process.user_mut().set_uid(user.uid);

@@ -1,7 +1,7 @@
 //! ps: the pids as JSON, or the host's ps(1) cut down to the container's processes.
 
 use super::Context;
-use crate::args::{Ps, TableFormat};
+use crate::args::{Ps, TableFormat, after_dashes};
 use crate::output;
 use crate::report::Failure;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ pub(crate) fn run(context: &Context<'_>, args: Ps) -> Result<u8, Failure> {
         let text = serde_json::to_string(&pids).map_err(|error| Failure::new(error.to_string()))?;
         return output::write(|out| writeln!(out, "{text}"));
     }
-    let options = &args.id_and_options[1..];
+    let options = after_dashes(&args.id_and_options[1..]);
     let mut command = Command::new("ps");
     match options.is_empty() {
         true => command.arg("-ef"),

@@ -16,6 +16,7 @@ fn a_usage_error_ends_in_1_with_the_help_on_standard_output() {
         (&["run", "--nonsense", "x"], "unexpected argument '--nonsense' found", "husk run"),
         (&["state", "x", "y"], "unexpected argument 'y' found", "husk state"),
         (&["nonsense"], "unrecognized subcommand 'nonsense'", "husk"),
+        (&["--log-format", "xml", "list"], "invalid log-format: xml", "husk list"),
         (
             &["list", "--format", "yaml"],
             "invalid value 'yaml' for '--format <FORMAT>' [possible values: table, json]",
@@ -87,8 +88,8 @@ fn husks_own_files_are_not_passed_on() {
     let scratch = Scratch::new();
     // Among the first hundred is the log, in the first place that the caller left free.
     let line = ["--log", "log", "create", "--preserve-fds", "100", "x"];
-    let run = scratch.husk(&line).failed(1, "descriptor ");
-    assert!(run.stderr.contains(" of 100 to preserve was not given"), "{}", run.stderr);
+    let run = scratch.husk(&line).failed(1, "cannot pass on descriptors 3 to 102: ");
+    assert!(run.stderr.contains(" was not given"), "{}", run.stderr);
 }
 
 #[test]
