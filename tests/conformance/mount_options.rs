@@ -26,9 +26,28 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(a_shared_root_has_no_master, lacks "runc 1.1": "leaves it private"),
         case!(bind_refuses_options_of_a_file_system, lacks "runc 1.1": "drops them"),
         case!(src_nofollow_and_dest_nofollow, lacks "runc": "takes \"src-nofollow\" for data of a file system"),
+        case!(relative_destination_is_told_of),
         case!(copy_symlink_copies_the_link, lacks "runc": "takes \"copy-symlink\" for data of a file system"),
         case!(copy_symlink_keeps_what_is_there, lacks "runc": "takes \"copy-symlink\" for data of a file system"),
     ]
+}
+
+/// It should be absolute, and always was taken from the root: a warning, for people and in the log.
+fn relative_destination_is_told_of(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    let mount = serde_json::json!({"destination": "mnt/here", "type": "tmpfs", "source": "tmpfs"});
+    container.config.put("/mounts/-", mount).sh("grep -c ' /mnt/here ' /proc/self/mountinfo");
+    container.write_config()?;
+    let log = container.directory.join("log");
+    let global = ["--log-format", "json", "--log", &log.to_string_lossy()];
+    let run = container.runtime(global)?.args(["run", "--bundle"]).arg(&container.bundle).arg(&container.id);
+    run.output()?.ok().prints("1");
+    let log = fs::read_to_string(log)?;
+    let record: serde_json::Value = serde_json::from_str(log.lines().next().unwrap_or_default())?;
+    assert_eq!(record["level"], "warning", "{log}");
+    let message = record["msg"].as_str().unwrap_or_default();
+    assert!(message.contains("mnt/here") && message.contains("is not absolute"), "{log}");
+    Ok(())
 }
 
 /// The lines of mountinfo for `places`, joined, as the container sees them.

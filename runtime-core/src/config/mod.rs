@@ -14,15 +14,28 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) spec: Spec,
-    /// What was left out of it, which the spec wants to be a warning and no error.
+    /// What the spec wants to be a warning and no error: what was left out of it, and what should be otherwise.
     pub(crate) warnings: Vec<Problem>,
 }
 
 /// Bytes to a spec. What is no JSON at all is named by line and column, a value of the wrong kind by its pointer.
 pub(crate) fn parse(config: &[u8]) -> Result<Config> {
-    let (spec, warnings) = read(config, "/process")?;
+    let (spec, mut warnings) = read::<Spec>(config, "/process")?;
     check_raw(config)?;
+    warnings.extend(relative_destinations(spec.mounts().as_deref().unwrap_or_default()));
     Ok(Config { spec, warnings })
+}
+
+/// "For Linux, this value SHOULD be an absolute path" (runtime-spec config.md, "Mounts").
+fn relative_destinations(mounts: &[Mount]) -> impl Iterator<Item = Problem> + '_ {
+    let relative = mounts.iter().enumerate().filter(|(_, mount)| mount.destination().is_relative());
+    relative.map(|(index, mount)| Problem {
+        pointer: format!("/mounts/{index}/destination"),
+        message: format!(
+            "mount destination {:?} is not absolute; it is taken from the container's root",
+            mount.destination().display().to_string()
+        ),
+    })
 }
 
 /// Reads a whole config.json. Beside it comes what was left out, which the specification wants to be a warning and no
