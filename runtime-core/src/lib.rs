@@ -174,6 +174,7 @@ pub use oci_spec::runtime as spec;
 pub use options::{Console, CreateOptions, ExecOptions, Stdio, SystemdManager};
 pub use own_binary::{is_sealed, seal_own_binary};
 pub use process::handle::{ExitStatus, Process};
+pub use resctrl::{BandwidthInfo, BandwidthUsed, CacheInfo, CacheUsed, RdtStats};
 pub use runtime::Runtime;
 pub use state::{State, Status};
 

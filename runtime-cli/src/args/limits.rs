@@ -17,7 +17,7 @@ pub(crate) struct Update {
     /// The container's id
     #[arg(value_name = "CONTAINER")]
     pub(crate) id: String,
-    /// Read the limits from FILE, or from standard input for -, as /linux/resources of config.json; no other option counts then
+    /// Read the limits from FILE, or from standard input for -, as /linux/resources of config.json; no other option but the schemata counts then
     #[arg(short, long, value_name = "FILE")]
     pub(crate) resources: Option<PathBuf>,
     /// Weight of its block input and output, 10 to 1000
@@ -68,11 +68,11 @@ pub(crate) struct Update {
     /// Only under cgroup v1.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_hyphen_values = true, hide = true)]
     pub(crate) kernel_memory_tcp: Option<i64>,
-    /// Known only to be refused by name.
-    #[arg(long, value_name = "SCHEMA", hide = true)]
+    /// Shares of the last-level cache, such as L3:0=ff;1=f, of a container with /linux/intelRdt
+    #[arg(long, value_name = "SCHEMA")]
     pub(crate) l3_cache_schema: Option<String>,
-    /// Known only to be refused by name.
-    #[arg(long, value_name = "SCHEMA", hide = true)]
+    /// Shares of the memory bandwidth, such as MB:0=50;1=20, likewise
+    #[arg(long, value_name = "SCHEMA")]
     pub(crate) mem_bw_schema: Option<String>,
 }
 

@@ -8,20 +8,28 @@ use std::io::Read;
 use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
-    for (flag, value) in
-        [("--l3-cache-schema", &args.l3_cache_schema), ("--mem-bw-schema", &args.mem_bw_schema)]
-    {
-        if value.is_some() {
-            return Err(Failure::unsupported(flag));
-        }
-    }
     let container = context.load(&args.id)?;
     let resources = match &args.resources {
         Some(path) => read(path)?,
         None => given(args),
     };
-    container.update(&resources)?;
+    container.update_with_schemata(&resources, &schemata(args)?)?;
     Ok(0)
+}
+
+/// Shares of cache and memory bandwidth. With --resources too: a file of resources has no place for them.
+fn schemata(args: &Update) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for (flag, value) in
+        [("--l3-cache-schema", &args.l3_cache_schema), ("--mem-bw-schema", &args.mem_bw_schema)]
+    {
+        let Some(line) = value.as_ref().filter(|line| !line.is_empty()) else { continue };
+        if line.contains(['\n', '\0']) {
+            return Err(Failure::new(format!("{flag} is more than one line")));
+        }
+        lines.push(line.clone());
+    }
+    Ok(lines)
 }
 
 fn read(path: &Path) -> Result<LinuxResources, Failure> {

@@ -34,9 +34,7 @@ fn a_usage_error_ends_in_1_with_the_help_on_standard_output() {
 fn what_is_not_supported_is_refused_by_name() {
     let scratch = Scratch::new();
     for (args, what, code) in [
-        (&["update", "--l3-cache-schema", "L3:0=f", "x"][..], "--l3-cache-schema", 1),
-        (&["update", "--mem-bw-schema", "MB:0=50", "x"], "--mem-bw-schema", 1),
-        (&["checkpoint", "x"], "checkpoint", 1),
+        (&["checkpoint", "x"][..], "checkpoint", 1),
         (&["restore", "-no-subreaper", "--bundle", "b", "x"], "restore", 1),
     ] {
         let run = scratch.husk(args).failed(code, &format!("{what} is not supported yet"));

@@ -1,21 +1,36 @@
-//! `update`: new limits for a container, written to its cgroup and into its saved config.
+//! `update`: new limits for a container, written to its cgroup and into its saved config; and new shares of its resctrl group.
 
 use crate::cgroup::Cgroup;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::plan_update;
+use crate::resctrl::RdtGroup;
 use crate::spec::LinuxResources;
-use crate::state::Status;
+use crate::state::{Record, Status};
 use serde_json::{Map, Value};
 
-pub(crate) fn update(container: &Container, given: &LinuxResources) -> Result<()> {
+pub(crate) fn update(container: &Container, given: &LinuxResources, schemata: &[String]) -> Result<()> {
     let _lock = container.directory().lock()?;
     if !matches!(container.status()?.0, Status::Created | Status::Running | Status::Paused) {
         return Err(Error::new(ErrorKind::InvalidState, "container not running"));
     }
+    let record = container.record()?;
+    let before = match (&record.rdt, schemata) {
+        (_, []) => None,
+        (Some(group), lines) => Some((group, group.share(lines)?)),
+        (None, _) => return Err(RdtGroup::missing()),
+    };
+    let updated = update_limits(container, &record, given);
+    if let (Err(_), Some((group, shares))) = (&updated, before) {
+        // What failed already is what is reported.
+        let _ = group.share(&shares);
+    }
+    updated
+}
+
+fn update_limits(container: &Container, record: &Record, given: &LinuxResources) -> Result<()> {
     let spec = container.spec()?;
     let saved = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let record = container.record()?;
     let cgroup = Cgroup::open(&record.cgroup)?;
     cgroup.required_to("change its limits")?;
     let plan = plan_update(cgroup.places(), record.unit.is_some(), given, saved)?;
@@ -29,7 +44,7 @@ pub(crate) fn update(container: &Container, given: &LinuxResources) -> Result<()
         return Err(updated.take_back(error));
     }
     // Last, since systemd takes all or nothing: it keeps to the values that are in force already.
-    match record.unit.map_or(Ok(()), |unit| unit.set_properties(&plan.properties)) {
+    match record.unit.as_ref().map_or(Ok(()), |unit| unit.set_properties(&plan.properties)) {
         Ok(()) => Ok(()),
         Err(error) => {
             let _ = container.directory().write_config(&old_config);

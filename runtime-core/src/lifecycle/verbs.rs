@@ -85,7 +85,16 @@ impl Container {
     /// All values are taken or none. [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) when one makes no sense or this host has no such limit;
     /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) when the container does not run, or uses more than `checkBeforeUpdate` allows.
     pub fn update(&self, resources: &spec::LinuxResources) -> Result<()> {
-        update::update(self, resources)
+        update::update(self, resources, &[])
+    }
+
+    /// As [`update`](Container::update), and with new lines for the `schemata` of its resctrl group, whose other lines stay.
+    ///
+    /// # Errors
+    /// As there; and [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where this host has no resctrl file system,
+    /// [`ErrorKind::InvalidState`](crate::ErrorKind::InvalidState) where the container has no group in it.
+    pub fn update_with_schemata(&self, resources: &spec::LinuxResources, schemata: &[String]) -> Result<()> {
+        update::update(self, resources, schemata)
     }
 
     /// Mounts these into it while it runs, as its config would have: all of them or none. They are not remembered.

@@ -49,9 +49,14 @@ pub(crate) fn watch(container: &Container) -> Result<Watch> {
 
 pub(crate) fn stats(container: &Container) -> Result<Stats> {
     alive(container)?;
-    let cgroup = Cgroup::open(&container.record()?.cgroup)?;
+    let record = container.record()?;
+    let cgroup = Cgroup::open(&record.cgroup)?;
     cgroup.required_to("tell what it uses")?;
-    cgroup.stats()
+    let mut stats = cgroup.stats()?;
+    if let Some(rdt) = &record.rdt {
+        stats.intel_rdt = rdt.stats();
+    }
+    Ok(stats)
 }
 
 impl Watch {

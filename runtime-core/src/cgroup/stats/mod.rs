@@ -11,6 +11,7 @@ mod v2;
 use super::Cgroup;
 use super::directory::{Directory, is_gone};
 use crate::error::{Error, Result};
+use crate::resctrl::RdtStats;
 use nix::errno::Errno;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,8 +32,8 @@ pub struct Stats {
     pub blkio: BlkioStats,
     /// Huge pages, by their size, such as `2MB`.
     pub hugetlb: BTreeMap<String, HugetlbStats>,
-    /// Always empty: Intel RDT is not supported.
-    pub intel_rdt: BTreeMap<String, ()>,
+    /// Cache and memory bandwidth, of a container with a resctrl group.
+    pub intel_rdt: RdtStats,
     /// Always `None`: the network is its maker's.
     pub network_interfaces: Option<Vec<()>>,
 }

@@ -6,6 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod stats;
+
+pub use stats::{BandwidthInfo, BandwidthUsed, CacheInfo, CacheUsed, RdtStats};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{RdtPlan, Step};
 use nix::sys::statfs::{FsType, statfs};
@@ -42,6 +46,21 @@ impl RdtGroup {
         RdtGroup::make_in(&root, plan)
     }
 
+    /// Why a container without a group cannot have new shares.
+    pub(crate) fn missing() -> Error {
+        match mountpoint() {
+            None => Error::new(
+                ErrorKind::Unsupported,
+                "cannot change the schemata: Intel RDT is not enabled on this host, no resctrl file system is mounted",
+            ),
+            Some(_) => Error::new(
+                ErrorKind::InvalidState,
+                "cannot change the schemata: the container has no resctrl group",
+            )
+            .with_hint("it was created without /linux/intelRdt in its config"),
+        }
+    }
+
     fn make_in(root: &Path, plan: &RdtPlan) -> Result<RdtGroup> {
         let mut group = RdtGroup { directory: root.join(&plan.group), monitor: None, own: Vec::new() };
         let made = group.fill(root, plan);
@@ -65,9 +84,7 @@ impl RdtGroup {
             self.own.push(self.directory.clone());
         }
         if !plan.schemata.is_empty() {
-            let text: String = plan.schemata.iter().map(|line| format!("{line}\n")).collect();
-            let what = format!("cannot write {:?} (/linux/intelRdt)", text.trim_end());
-            write(&self.directory.join("schemata"), &text, &what, root)?;
+            self.write_shares(&plan.schemata)?;
         }
         if let Some(name) = &plan.monitor {
             let monitor = self.directory.join("mon_groups").join(name);
@@ -81,13 +98,34 @@ impl RdtGroup {
         Ok(())
     }
 
+    /// New shares, a line each; what no line speaks of stays as it is. The kernel takes all lines or none. Gives the old ones.
+    pub(crate) fn share(&self, lines: &[String]) -> Result<Vec<String>> {
+        let file = self.directory.join("schemata");
+        let before = fs::read_to_string(&file).map_err(|error| {
+            Error::io(format!("cannot read {} (/linux/intelRdt)", file.display()), "read", &error)
+                .at(Step::RdtGroup)
+        })?;
+        self.write_shares(lines)?;
+        Ok(before.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    fn write_shares(&self, lines: &[String]) -> Result<()> {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let what = format!("cannot write {:?} (/linux/intelRdt)", text.trim_end());
+        write(&self.directory.join("schemata"), &text, &what, self.root())
+    }
+
+    /// The root of the file system: groups lie in it side by side.
+    fn root(&self) -> &Path {
+        self.directory.parent().unwrap_or(Path::new(USUAL))
+    }
+
     /// Moves a process in; what it makes from then on is born there.
     pub(crate) fn enter(&self, pid: i32) -> Result<()> {
-        let root = self.directory.parent().unwrap_or(Path::new(USUAL));
         let directories = [Some(&self.directory), self.monitor.as_ref()];
         directories.into_iter().flatten().try_for_each(|directory| {
             let what = format!("cannot move the process into {} (/linux/intelRdt)", directory.display());
-            write(&directory.join("tasks"), &pid.to_string(), &what, root)
+            write(&directory.join("tasks"), &pid.to_string(), &what, self.root())
         })
     }
 
@@ -134,19 +172,19 @@ fn mountpoint() -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{RdtGroup, RdtPlan};
     use std::fs;
     use std::path::PathBuf;
 
     /// A directory in the place of the file system, whose files come with each group.
-    fn root(name: &str) -> PathBuf {
+    pub(crate) fn root(name: &str) -> PathBuf {
         let root = std::env::temp_dir().join(format!("husk-rdt-{name}-{}", std::process::id()));
         fs::create_dir_all(root.join("info")).expect("make a root");
         root
     }
 
-    fn plan(named: bool, schemata: &[&str], monitor: bool) -> RdtPlan {
+    pub(crate) fn plan(named: bool, schemata: &[&str], monitor: bool) -> RdtPlan {
         RdtPlan {
             group: if named { "gold" } else { "c1" }.to_owned(),
             is_named: named,
@@ -168,6 +206,18 @@ mod tests {
         }
         group.remove();
         assert!(!root.join("c1").exists());
+        fs::remove_dir_all(root).expect("remove the root");
+    }
+
+    #[test]
+    fn new_shares_give_the_old_ones_back() {
+        let root = root("share");
+        let group = RdtGroup::make_in(&root, &plan(false, &["L3:0=f", "MB:0=50"], false)).expect("make");
+        let before = group.share(&["L3:0=ff".to_owned()]).expect("share");
+        assert_eq!(fs::read_to_string(root.join("c1/schemata")).expect("read"), "L3:0=ff\n");
+        assert_eq!(before, ["L3:0=f", "MB:0=50"]);
+        fs::remove_dir_all(root.join("c1")).expect("remove the group");
+        group.share(&before).expect_err("it has gone");
         fs::remove_dir_all(root).expect("remove the root");
     }
 
