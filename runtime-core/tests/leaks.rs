@@ -249,7 +249,7 @@ fn every_mount_fails_cleanly_and_is_named() {
             let target = mount["destination"].as_str().expect("a destination");
             match effect {
                 FaultEffect::Fail => {
-                    assert!(words.contains(&format!("{target} (/mounts/{item})")), "{words}")
+                    assert!(words.contains(&format!("{target:?} (/mounts/{item})")), "{words}")
                 }
                 _ => assert!(words.contains(&format!("in step mount {item}")), "{words}"),
             }

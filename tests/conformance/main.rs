@@ -13,6 +13,7 @@ mod confinement;
 mod default_config;
 mod delegation;
 mod devices;
+mod engine_words;
 mod errors;
 mod events;
 mod exec;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         matching::cases,
         default_config::cases,
         errors::cases,
+        engine_words::cases,
         command_line::cases,
         process::cases,
         exec::cases,

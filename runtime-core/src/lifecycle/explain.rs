@@ -169,7 +169,11 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
                     MountSource::Existing => "what is there again".to_owned(),
                 };
                 let options = mount_hints::parameters(mount);
-                format!("cannot mount {source:?} at {} (/mounts/{item}){options}", text(&mount.target))
+                // runc's words, which people search for.
+                format!(
+                    "error mounting {source:?} to rootfs at {:?} (/mounts/{item}){options}",
+                    text(&mount.target)
+                )
             }
             None => format!("cannot mount /mounts/{item}"),
         },
@@ -262,12 +266,8 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
         Step::Capabilities => "cannot set the capabilities (/process/capabilities)".to_owned(),
         Step::NoNewPrivileges => "cannot set no_new_privs (/process/noNewPrivileges)".to_owned(),
         Step::Seccomp => "cannot install the system call filter (/linux/seccomp)".to_owned(),
-        // Podman knows a label that SELinux does not allow by the file's name between these marks.
         Step::SecurityLabel => match &process.selinux {
-            Some(label) => format!(
-                "cannot write the SELinux label {:?} to `/proc/thread-self/attr/exec` (/process/selinuxLabel)",
-                text(label)
-            ),
+            Some(label) => not_labelled(&text(label)),
             None => {
                 let profile = process.apparmor.as_deref().unwrap_or_default();
                 let profile = String::from_utf8_lossy(profile.strip_prefix(b"exec ").unwrap_or(profile));
@@ -280,6 +280,13 @@ fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
         _ if item == NO_ITEM => format!("step {step} failed"),
         _ => format!("step {step} {item} failed"),
     }
+}
+
+/// Podman knows a label that SELinux does not allow by the file's name between these marks (getOCIRuntimeError).
+fn not_labelled(label: &str) -> String {
+    format!(
+        "cannot write the SELinux label {label:?} to `/proc/thread-self/attr/exec` (/process/selinuxLabel)"
+    )
 }
 
 /// What the user can do about it.
@@ -334,5 +341,20 @@ fn hint(step: Step, item: u32, failed: Failed, subject: Subject<'_>) -> Option<S
             Some("on a root that is the initial ramfs, use --no-pivot".to_owned())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_labelled;
+
+    /// Podman looks for /proc/ and a process, /attr and the rest between back quotes, and at which file it is.
+    #[test]
+    fn podman_finds_the_file_of_a_label() {
+        let sentence = not_labelled("system_u:system_r:container_t:s0");
+        let quoted = sentence.split('`').nth(1).unwrap_or_default();
+        let process = quoted.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/attr/exec"));
+        assert!(process.is_some_and(|process| process.len() > 1), "{sentence}");
+        assert_eq!(sentence.matches('`').count(), 2, "{sentence}");
     }
 }
