@@ -12,6 +12,7 @@ mod commands;
 mod console;
 mod doctor;
 mod foreground;
+mod given;
 mod inherited;
 mod log;
 mod narrate;

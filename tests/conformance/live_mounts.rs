@@ -195,7 +195,7 @@ fn a_stopped_container_gets_none(lab: &Lab) -> Outcome {
 fn what_makes_no_sense_is_refused(lab: &Lab) -> Outcome {
     let container = up(lab)?;
     let rows: [(Value, &[&str]); 5] = [
-        (json!({"destination": "/live"}), &["lists no mounts"]),
+        (json!({"destination": "/live"}), &["describes no mounts"]),
         (json!([{"destination": "/live", "type": "cgroup"}]), &["/mounts/0", "cgroup"]),
         (json!([{"destination": "/proc/1", "type": "tmpfs"}]), &["/mounts/0", "/proc"]),
         (json!([{"destination": "/live", "type": "nosuchfs"}]), &["/live", "nosuchfs"]),

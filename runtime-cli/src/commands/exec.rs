@@ -4,6 +4,7 @@ use super::Context;
 use crate::args::{Exec, after_dashes, parse_sub_cgroups, parse_user};
 use crate::console::console;
 use crate::foreground::Foreground;
+use crate::given;
 use crate::inherited;
 use crate::log::Log;
 use crate::narrate;
@@ -11,7 +12,6 @@ use crate::report::{Failure, warn};
 use crate::terminal::own_size;
 use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
 use husk_core::{Container, ExecOptions};
-use std::io::Read;
 use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
@@ -76,16 +76,7 @@ fn describe(container: &Container, args: &Exec, log: &Log) -> Result<Process, Fa
 }
 
 fn read_process(path: &Path, log: &Log) -> Result<Process, Failure> {
-    let mut text = String::new();
-    let read = match path.as_os_str() == "-" {
-        true => std::io::stdin().read_to_string(&mut text),
-        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
-    };
-    read.map_err(|error| {
-        Failure::system(format_args!("cannot read the process from {}", path.display()), error)
-    })?;
-    let (process, warnings) = husk_core::read_process(text.as_bytes())
-        .map_err(|error| Failure::new(format!("{} describes no process: {error}", path.display())))?;
+    let (process, warnings) = given::read(path, "process", husk_core::read_process)?;
     warnings.iter().for_each(|warning| warn(log, &warning.to_string()));
     Ok(process)
 }

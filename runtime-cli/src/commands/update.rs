@@ -2,16 +2,15 @@
 
 use super::Context;
 use crate::args::Update;
+use crate::given;
 use crate::report::Failure;
 use husk_core::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
-use std::io::Read;
-use std::path::Path;
 
 pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
     let container = context.load(&args.id)?;
     let resources = match &args.resources {
-        Some(path) => read(path)?,
-        None => given(args),
+        Some(path) => given::read(path, "resources", husk_core::read_resources)?,
+        None => limits(args),
     };
     container.update_with_schemata(&resources, &schemata(args)?)?;
     Ok(0)
@@ -32,21 +31,8 @@ fn schemata(args: &Update) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-fn read(path: &Path) -> Result<LinuxResources, Failure> {
-    let mut text = String::new();
-    let read = match path.as_os_str() == "-" {
-        true => std::io::stdin().read_to_string(&mut text),
-        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
-    };
-    read.map_err(|error| {
-        Failure::system(format_args!("cannot read the resources from {}", path.display()), error)
-    })?;
-    husk_core::read_resources(text.as_bytes())
-        .map_err(|error| Failure::new(format!("{} describes no resources: {error}", path.display())))
-}
-
 /// The flags as the config has them.
-fn given(args: &Update) -> LinuxResources {
+fn limits(args: &Update) -> LinuxResources {
     let mut memory = LinuxMemory::default();
     memory
         .set_limit(args.memory)
