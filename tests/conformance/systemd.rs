@@ -1,5 +1,6 @@
 //! Cgroups that systemd makes: what it knows of the unit, and that what it does leaves the container alone.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,6 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(failed_create_leaves_no_unit),
         case!(failed_unit_of_that_name_is_replaced),
         case!(used_unit_of_that_name_is_refused),
+        case!(frozen_directory_of_that_name_is_refused, lacks "crun": "stands still in it"),
         case!(systemctl_stop_ends_it),
         case!(exec_pause_and_ps_work),
         case!(users_have_their_own),
@@ -439,9 +441,22 @@ fn used_unit_of_that_name_is_refused(lab: &Lab) -> Outcome {
     let lives = other.try_wait()?.is_none();
     other.kill()?;
     other.wait()?;
-    assert_ne!(finished.code(), 0, "{finished}");
+    finished.exits(1).says(&["container's cgroup is not empty"]);
     assert!(lives, "the other unit was ended");
     eventually("the other unit is gone", || Ok(!is_loaded(&unit)?))?;
+    container.nothing_left()
+}
+
+/// systemd would put the container's process into it, to stand still there.
+fn frozen_directory_of_that_name_is_refused(lab: &Lab) -> Outcome {
+    let mut container = placed(lab, "")?;
+    let frozen = Path::new("/sys/fs/cgroup/system.slice").join(unit_of(&container));
+    fs::create_dir(&frozen)?;
+    fs::write(frozen.join("cgroup.freeze"), "1")?;
+    container.config.args(&["/bin/true"]);
+    container.create()?.exits(1).says(&["cgroup unexpectedly frozen"]);
+    assert_eq!(fs::read_to_string(frozen.join("cgroup.freeze"))?.trim(), "1");
+    fs::remove_dir(&frozen)?;
     container.nothing_left()
 }
 

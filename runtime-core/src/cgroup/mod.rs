@@ -151,10 +151,14 @@ impl Cgroup {
 
     /// Has systemd make it.
     fn of_unit(plan: &CgroupPlan, planned: &UnitPlan, mountpoint: &Path) -> Result<Cgroup> {
+        let unused =
+            |path: &Path| Cgroup { v2: Some(Directory::at(path)), ..Cgroup::default() }.check_unused();
+        // systemd takes a directory that is there as it is, and a placeholder would stand still in a frozen one.
+        plan.directories.iter().try_for_each(|expected| unused(&expected.path))?;
         let (mut unit, path) = Unit::start(plan, planned, mountpoint)?;
-        // A scope is new, and has the placeholder in it; a slice may have been there.
+        // A scope is new, and has the placeholder in it; a slice may be another than was expected.
         if planned.is_slice() {
-            Cgroup { v2: Some(Directory::at(&path)), ..Cgroup::default() }.check_unused()?;
+            unused(&path)?;
         }
         let birthplace = plan.birthplace_in(&plan.directory_in(&path));
         let mut made = create::Made::default();

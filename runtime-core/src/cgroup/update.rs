@@ -26,6 +26,17 @@ struct Change<'a> {
 pub(crate) struct Updated<'a>(Vec<Change<'a>>);
 
 impl Updated<'_> {
+    /// Writes the values once more, since systemd has written what it makes of them: it keeps no period of a quota that
+    /// there is not, for one.
+    pub(crate) fn affirm(self) -> Result<()> {
+        match settle(self.0, |change| change.value).1 {
+            None => Ok(()),
+            Some((change, failed)) => {
+                Err(super::limit_error(change.directory, change.file, change.value, change.write, failed))
+            }
+        }
+    }
+
     /// Writes the old values back; what cannot be written back is the failure's end.
     pub(crate) fn take_back(self, failure: Error) -> Error {
         take_back(self.0, failure)
@@ -108,11 +119,11 @@ impl Cgroup {
     }
 
     /// `checkBeforeUpdate`: refuses a limit that the container exceeds already.
-    pub(crate) fn check_usage(&self, limit: u64) -> Result<()> {
+    pub(crate) fn check_usage(&self, name: &str, limit: u64) -> Result<()> {
         match self.memory_usage()? {
             Some(usage) if usage > limit => {
                 let message =
-                    format!("rejecting memory limit {limit}: the container uses {usage} bytes already");
+                    format!("rejecting {name} limit {limit}: the container uses {usage} bytes already");
                 Err(Error::new(ErrorKind::InvalidState, message)
                     .with_hint("checkBeforeUpdate asks for this check"))
             }

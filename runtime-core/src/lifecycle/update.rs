@@ -36,16 +36,15 @@ fn update_limits(container: &Container, record: &Record, given: &LinuxResources)
     let plan = plan_update(cgroup.places(), record.unit.is_some(), given, saved)?;
     let old_config = container.directory().read_config()?;
     let config = changed_config(&old_config, given)?;
-    if let Some(limit) = plan.at_least_usage {
-        cgroup.check_usage(limit)?;
-    }
+    plan.at_least_usage.iter().try_for_each(|(name, limit)| cgroup.check_usage(name, *limit))?;
     let updated = cgroup.update(&plan.cgroup)?;
     if let Err(error) = container.directory().write_config(&config) {
         return Err(updated.take_back(error));
     }
     // Last, since systemd takes all or nothing: it keeps to the values that are in force already.
-    match record.unit.as_ref().map_or(Ok(()), |unit| unit.set_properties(&plan.properties)) {
-        Ok(()) => Ok(()),
+    let Some(unit) = record.unit.as_ref().filter(|_| !plan.properties.is_empty()) else { return Ok(()) };
+    match unit.set_properties(&plan.properties) {
+        Ok(()) => updated.affirm(),
         Err(error) => {
             let _ = container.directory().write_config(&old_config);
             Err(updated.take_back(error))

@@ -718,7 +718,9 @@ fn updated(controllers: &[&[&str]], given: Value, saved: Value) -> Vec<String> {
     match plan_update(places.collect(), false, &given, Some(&saved)) {
         Ok(update) => {
             let writes = update.cgroup.writes.iter().map(|write| format!("{}={}", write.file, write.value));
-            writes.chain(update.at_least_usage.map(|limit| format!("check {limit}"))).collect()
+            writes
+                .chain(update.at_least_usage.iter().map(|(name, limit)| format!("check {name} {limit}")))
+                .collect()
         }
         Err(error) => vec![error.to_string()],
     }
@@ -742,13 +744,13 @@ fn an_update_writes_what_is_given_and_what_belongs_to_it() {
         ),
         (
             json!({ "memory": { "swap": 110, "checkBeforeUpdate": true } }),
-            vec!["memory.swap.max=10", "memory.max=100"],
-            vec!["memory.limit_in_bytes=100", "memory.memsw.limit_in_bytes=110"],
+            vec!["memory.swap.max=10", "memory.max=100", "check memory+swap 110"],
+            vec!["memory.limit_in_bytes=100", "memory.memsw.limit_in_bytes=110", "check memory+swap 110"],
         ),
         (
             json!({ "memory": { "limit": 50, "checkBeforeUpdate": true } }),
-            vec!["memory.swap.max=100", "memory.max=50", "check 50"],
-            vec!["memory.limit_in_bytes=50", "memory.memsw.limit_in_bytes=150", "check 50"],
+            vec!["memory.swap.max=100", "memory.max=50", "check memory 50"],
+            vec!["memory.limit_in_bytes=50", "memory.memsw.limit_in_bytes=150", "check memory 50"],
         ),
         (
             json!({ "memory": { "limit": -1 } }),

@@ -17,8 +17,8 @@ pub(crate) struct UpdatePlan {
     pub(crate) cgroup: CgroupPlan,
     /// The same for systemd, where it is its unit.
     pub(crate) properties: Vec<UnitProperty>,
-    /// The new memory limit, to be compared with the usage first (`checkBeforeUpdate`).
-    pub(crate) at_least_usage: Option<u64>,
+    /// New limits of memory, with their names, to be compared with the usage first (`checkBeforeUpdate`).
+    pub(crate) at_least_usage: Vec<(&'static str, u64)>,
 }
 
 /// Plans it for a container whose directories are these: controllers, no controllers being v2, and the path.
@@ -57,7 +57,11 @@ pub(crate) fn plan_update(
     Ok(UpdatePlan {
         properties,
         cgroup: CgroupPlan { directories, writes, ..CgroupPlan::default() },
-        at_least_usage: given.memory().as_ref().and_then(|memory| checked_limit(memory, saved_memory)),
+        at_least_usage: given
+            .memory()
+            .as_ref()
+            .map(|memory| checked(memory, saved_memory))
+            .unwrap_or_default(),
     })
 }
 
@@ -90,8 +94,9 @@ fn complete_cpu(cpu: &mut spec::LinuxCpu, saved: &spec::LinuxCpu) {
     }
 }
 
-fn checked_limit(given: &spec::LinuxMemory, saved: Option<&spec::LinuxMemory>) -> Option<u64> {
+fn checked(given: &spec::LinuxMemory, saved: Option<&spec::LinuxMemory>) -> Vec<(&'static str, u64)> {
     let check = given.check_before_update().or(saved.and_then(spec::LinuxMemory::check_before_update));
-    let limit = given.limit().and_then(|limit| u64::try_from(limit).ok());
-    limit.filter(|limit| check == Some(true) && *limit > 0)
+    let limits = [("memory+swap", given.swap()), ("memory", given.limit())];
+    let limits = limits.into_iter().filter_map(|(name, limit)| Some((name, u64::try_from(limit?).ok()?)));
+    limits.filter(|(_, limit)| check == Some(true) && *limit > 0).collect()
 }
