@@ -262,13 +262,13 @@ told() { # WORKLOAD RUNTIME: seconds on stdin, as their programs tell them
 work_resident() {
   local mib run times=$((ROUNDS * 2))
   for mib in 10 1000; do
-    caller /mnt/bundles/plain "$times" "$mib" | told "create, by a caller of $mib MiB" husk
+    embedder /mnt/bundles/plain "$times" "$mib" | told "create, by a caller of $mib MiB" husk
     for ((run = 0; run < times; run++)); do
       # shellcheck disable=SC2046  # words
       $(floor_run plain) --resident "$mib" -- /bin/true
     done | told "clone, by a caller of $mib MiB" floor
   done
-  caller /mnt/bundles/plain "$times" 1000 --dont-fork | told 'create, by a caller of 1000 MiB with MADV_DONTFORK' husk
+  embedder /mnt/bundles/plain "$times" 1000 --dont-fork | told 'create, by a caller of 1000 MiB with MADV_DONTFORK' husk
 }
 
 # The floor takes the filter that crun has compiled and cached. Without crun there is no floor here.

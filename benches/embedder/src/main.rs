@@ -1,7 +1,7 @@
-//! caller: a program that has touched some memory and then makes a container with husk-core, again and again. Prints how
+//! embedder: a program that has touched some memory and then makes a container with husk-core, again and again. Prints how
 //! many seconds each `create` took, a line each.
 //!
-//!   caller BUNDLE TIMES MIB [--dont-fork]        --dont-fork: that memory is no part of the copies that fork makes
+//!   embedder BUNDLE TIMES MIB [--dont-fork]        --dont-fork: that memory is no part of the copies that fork makes
 //!
 //! The unsafe code is one madvise(2) on memory of this program's own.
 
@@ -16,18 +16,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     husk_core::seal_own_binary()?;
     let arguments: Vec<String> = std::env::args().collect();
     let [_, bundle, times, mib, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: caller BUNDLE TIMES MIB [--dont-fork]".into());
+        return Err("usage: embedder BUNDLE TIMES MIB [--dont-fork]".into());
     };
     let resident = vec![1u8; mib.parse::<usize>()? << 20];
     if rest == ["--dont-fork"] {
         keep_from_copies(&resident);
     }
-    let runtime = Runtime::open("/run/caller")?;
+    let runtime = Runtime::open("/run/embedder")?;
     let bundle = Bundle::open(bundle)?;
     for _ in 0..times.parse()? {
         let options = CreateOptions::new().stdio(Stdio::Null);
         let began = Instant::now();
-        let Created { container, mut init } = runtime.create(&"caller".parse()?, &bundle, &options)?;
+        let Created { container, mut init } = runtime.create(&"embedder".parse()?, &bundle, &options)?;
         let took = began.elapsed();
         container.delete(Force::Yes)?;
         init.wait()?;
