@@ -29,11 +29,11 @@ impl Host {
     fn of(container: &Container<'_>) -> Result<Host, Stop> {
         let shared = container.directory.join("shared");
         fs::create_dir(&shared)?;
-        // One of twenty, and that again twenty times.
+        // A tree that is bound into itself is twice as many mounts: 512 in the end.
         let script = format!(
-            "set -e; cd {}; mount -t tmpfs tmpfs .; mount --make-shared .; cd {0}; mkdir source tree; mount -t tmpfs tmpfs tree; \
-             for i in $(seq 19); do mkdir tree/$i; mount --bind tree/$i tree/$i; done; \
-             for i in $(seq 20); do mkdir $i; mount --rbind tree $i; done; echo ready; cd /; exec env -i sleep 1000",
+            "set -e; cd {}; mount -t tmpfs tmpfs .; mount --make-shared .; cd {0}; mkdir source tree; \
+             mount -t tmpfs tmpfs tree; mount --make-private tree; (cd tree; mkdir 1 2 3 4 5 6 7 8 9); \
+             for i in 1 2 3 4 5 6 7 8 9; do mount --rbind tree tree/$i; done; echo ready; cd /; exec env -i sleep 1000",
             shared.display()
         );
         let keeper = Invocation::new("unshare", &container.directory.join("keeper"))?

@@ -7,6 +7,7 @@ use crate::report::{Failure, warn};
 use crate::{alias, inherited, narrate};
 use husk_core::{Bundle, ContainerId, CreateOptions, Created};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: Create) -> Result<u8, Failure> {
     make(context, args.new, true)?;
     Ok(0)

@@ -5,6 +5,7 @@ use crate::args::Delete;
 use crate::report::Failure;
 use husk_core::{ErrorKind, Force};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<u8, Failure> {
     let force = if args.force { Force::Yes } else { Force::No };
     if args.regex {

@@ -18,6 +18,7 @@ struct Event<'a> {
     data: Option<Stats>,
 }
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &Events) -> Result<u8, Failure> {
     let container = context.load(&args.id)?;
     if args.stats {

@@ -14,6 +14,7 @@ use husk_core::spec::{BoxBuilder, Capability, LinuxCapabilities, Process};
 use husk_core::{Container, ExecOptions};
 use std::path::Path;
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, mut args: Exec) -> Result<u8, Failure> {
     inherited::check(args.preserve_fds)?;
     let container = context.load(&args.id_and_command[0])?;

@@ -5,6 +5,7 @@ use crate::output;
 use crate::report::Failure;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let features = husk_core::features(context.runtime.host());
     let mut text = Vec::new();

@@ -5,6 +5,7 @@ use crate::args::{Kill, parse_signal};
 use crate::report::Failure;
 use husk_core::{Container, ErrorKind};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &Kill) -> Result<u8, Failure> {
     let signal = args.id_and_signal.get(1).map_or("TERM", String::as_str);
     let signal = parse_signal(signal).map_err(Failure::new)?;

@@ -47,6 +47,7 @@ impl Listed {
     }
 }
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<u8, Failure> {
     let root = context.runtime.root();
     if context.names_root && !root.exists() {

@@ -75,6 +75,8 @@ pub(crate) fn run(cli: Cli, log: &Log) -> Result<u8, Failure> {
     dispatch(&cli.global, command, log).map_err(|failure| failure.of(name))
 }
 
+/// The commands are never inlined here: the room on the stack that all of them together would have is 30 KiB, which each
+/// start would touch, and an init that waits keep.
 fn dispatch(global: &Global, command: Command, log: &Log) -> Result<u8, Failure> {
     let name = command.name();
     // For those that need the state directory and a look at the host.

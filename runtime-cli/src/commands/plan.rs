@@ -6,6 +6,7 @@ use crate::output;
 use crate::report::{Failure, warn};
 use husk_core::Bundle;
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Failure> {
     let id = parse_id(&args.id)?;
     let bundle = Bundle::open(&args.bundle)?;

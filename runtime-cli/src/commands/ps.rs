@@ -6,6 +6,7 @@ use crate::output;
 use crate::report::Failure;
 use std::process::{Command, Stdio};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: Ps) -> Result<u8, Failure> {
     let pids = context.load(&args.id_and_options[0])?.processes()?;
     if args.format == TableFormat::Json {

@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::report::Failure;
 use husk_core::{Container, Created, Force};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: Run) -> Result<u8, Failure> {
     if args.detach {
         let created = make(context, args.new, true)?;

@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(args: &SpecArgs) -> Result<u8, Failure> {
     let path = args.bundle.join("config.json");
     let text = indented(&husk_core::default_spec(args.rootless))?;

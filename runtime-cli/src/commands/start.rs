@@ -7,6 +7,7 @@ use crate::log::Log;
 use crate::report::{Failure, warn};
 use husk_core::{Container, Readiness};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &Start) -> Result<u8, Failure> {
     start_detached(&context.load(&args.id)?, context.log)?;
     Ok(0)

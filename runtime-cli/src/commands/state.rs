@@ -4,6 +4,7 @@ use super::Context;
 use crate::output;
 use crate::report::Failure;
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, id: &str) -> Result<u8, Failure> {
     let state = context.load(id)?.state()?;
     let text = serde_json::to_string_pretty(&state).map_err(|error| Failure::new(error.to_string()))?;

@@ -6,6 +6,7 @@ use crate::given;
 use crate::report::Failure;
 use husk_core::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
     let container = context.load(&args.id)?;
     let resources = match &args.resources {

@@ -60,6 +60,7 @@ impl Finding {
 }
 
 /// Looks, prints, and gives 0 where nothing is missing.
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(json: bool) -> Result<u8, Failure> {
     let own = own_binary()?;
     let mut findings = machine::look(&own);

@@ -24,6 +24,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use watcher::Watcher;
 
+#[inline(never)] // see `dispatch`
 pub(crate) fn run(context: &Context<'_>, mut args: Try) -> Result<u8, Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Failure::new("husk try mounts overlays and needs root").hint("sudo husk try"));

@@ -129,8 +129,7 @@ fn make_missing(root: BorrowedFd<'_>, path: &PathBuffer, make: Make) -> Result<M
         match open(root, prefix.as_cstr()) {
             Ok(next) => here = next,
             Err(Failed { errno: Errno::ENOENT, .. }) => {
-                let mut component = PathBuffer::new();
-                component.push(name)?;
+                let component = self::name(name)?;
                 let what = if is_last { make } else { Make::Directory };
                 match make_one(here.as_fd(), component.as_cstr(), what) {
                     Ok(next) => here = next,
@@ -173,6 +172,7 @@ fn make_one(parent: BorrowedFd<'_>, name: &CStr, make: Make) -> Result<OwnedFd> 
 }
 
 /// The path with a dangling link's text in the link's place. The text may be absolute (from the root) or relative.
+#[inline(never)] // its room on the stack is for nobody else
 fn detour(
     parent: BorrowedFd<'_>,
     prefix: &PathBuffer,

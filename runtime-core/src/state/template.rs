@@ -7,8 +7,8 @@
 //!
 //! A mount namespace outlives its processes only as a mount, and such a mount must lie on a private one. So these are
 //! two mounts, both at `@template` below the runtime's root. They are made for the second container of that root, and go with
-//! its last; whoever makes them has claimed an id, so that there always is a last one. What a crash leaves of them is
-//! taken away by the next that looks.
+//! its last; whoever makes them has claimed an id, so that there always is a last one. Nobody tries twice: what a crash or a
+//! refusal leaves of them, or another mount namespace shows, is no template, and goes with the last container, too.
 //!
 //! Invariants: nothing of the host's lies in it, and nobody stays in it. A container gets a copy, and the kernel copies no
 //! mount of a mount namespace, so none ever sees the template itself. It is used only if the directory belongs to this
@@ -36,6 +36,9 @@ const NAMESPACE: &str = "namespace";
 /// From here on the copy of the mounts costs more than all that is done here.
 const MANY: usize = 256;
 
+/// Each try costs a copy of the mounts.
+const MOST_TRIES: usize = 8;
+
 /// What its maker does waits for nobody; in milliseconds.
 const MADE_WITHIN_MS: u16 = 10_000;
 
@@ -56,8 +59,11 @@ impl Template<'_> {
         if !has_many_mounts() {
             return None;
         }
-        let kept = self.directory().and_then(|_| self.kept());
-        kept.or_else(|| if self.has_containers(2) { self.make().ok() } else { None })
+        match self.directory() {
+            Some(_) => self.kept(),
+            None if self.has_containers(2) => self.make().ok(),
+            None => None,
+        }
     }
 
     /// To be called when a container is gone: takes the template away with the last one.
@@ -83,7 +89,7 @@ impl Template<'_> {
     fn kept(&self) -> Option<OwnedFd> {
         let path = self.directory.join(NAMESPACE);
         let file = File::options().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).ok()?;
-        // Where a crash, or another mount namespace, has left no more than the file.
+        // Otherwise it is no more than the file.
         let is_kept = fstatfs(&file).is_ok_and(|found| found.filesystem_type() == NSFS_MAGIC);
         is_kept.then(|| file.into())
     }
@@ -96,16 +102,28 @@ impl Template<'_> {
     }
 
     fn make(&self) -> io::Result<OwnedFd> {
-        let _ = DirBuilder::new().mode(0o700).create(&self.directory);
+        // Who was faster makes the same; this container is born as ever.
+        DirBuilder::new().mode(0o700).create(&self.directory)?;
         let directory = self.directory().ok_or(io::ErrorKind::PermissionDenied)?;
-        // Whoever has it makes the same; this container is born as ever.
         directory.try_lock()?;
-        if let Some(made) = self.kept() {
-            return Ok(made);
+        let mut made = self.make_on(None);
+        // The kernel mounts only a namespace that is newer than the one it is mounted in (ELOOP), which it tells by their
+        // numbers; and as of Linux 6.18 each processor has a supply of its own.
+        for processor in 0..MOST_TRIES {
+            match &made {
+                Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                    made = self.make_on(Some(processor));
+                }
+                _ => break,
+            }
         }
-        self.unmount();
-        let made = make_namespace().and_then(|namespace| self.keep(namespace.as_fd()).map(|()| namespace));
-        made.inspect_err(|_| self.unmount())
+        made
+    }
+
+    fn make_on(&self, processor: Option<usize>) -> io::Result<OwnedFd> {
+        let namespace = make_namespace(processor)?;
+        self.keep(namespace.as_fd()).inspect_err(|_| self.unmount())?;
+        Ok(namespace)
     }
 
     /// Mounts the directory on itself, privately, and the namespace in it.
@@ -138,10 +156,9 @@ fn has_many_mounts() -> bool {
 }
 
 /// A new namespace, which lives by its fd alone.
-fn make_namespace() -> io::Result<OwnedFd> {
+fn make_namespace(processor: Option<usize>) -> io::Result<OwnedFd> {
     let (ours, theirs) = channel()?;
-    let flags = u64::from(libc::CLONE_NEWNS.unsigned_abs());
-    let maker = sys::clone3(flags, None, || template::run(theirs.as_fd()))?;
+    let maker = sys::clone3(0, None, || template::run(theirs.as_fd(), processor))?;
     drop(theirs);
     let ready =
         || match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(MADE_WITHIN_MS))
