@@ -103,6 +103,13 @@ test-engines-all: ## the same at length: all of Docker, builds, a registry, Comp
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/run all
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/engines
 
+.PHONY: matrix
+matrix: ## run every check of the engines with husk, runc and crun, and time them; writes integration/README.md (as root, an hour)
+	@scripts/setup engines
+	@scripts/build
+	@scripts/build-cri
+	RUNTIME=$(husk) integration/matrix
+
 .PHONY: test-vm
 test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alone, made once; SHORT=yes: those about cgroups (as root)
 	@scripts/setup engines

@@ -79,11 +79,12 @@ binaries() { # WORK ROOT
   done
 }
 
-# Put the report between its marks.
-report_into() { # REPORT FILE
-  awk -v report="$1" '
-    /^<!-- make bench begins -->$/ { print; while ((getline line < report) > 0) print line; skip = 1 }
-    /^<!-- make bench ends -->$/ { skip = 0 }
-    !skip || /^<!-- make bench ends -->$/ { if ($0 !~ /^<!-- make bench begins -->$/) print }' "$2" >"$2.new"
-  mv "$2.new" "$2"
+# Put the report between its marks: "<!-- MARK begins -->" and "<!-- MARK ends -->".
+report_into() { # REPORT FILE [MARK]
+  awk -v report="$1" -v begins="<!-- ${3:-make bench} begins -->" -v ends="<!-- ${3:-make bench} ends -->" '
+    $0 == begins { print; while ((getline line < report) > 0) print line; skip = 1 }
+    $0 == ends { skip = 0 }
+    !skip && $0 != begins' "$2" >"$2.new"
+  cat "$2.new" >"$2"
+  rm "$2.new"
 }
