@@ -2,7 +2,8 @@
 //! symbolic link out of the root at the next.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +12,8 @@ use husk_conformance::racer::Racer;
 use husk_conformance::suite::Case;
 use husk_conformance::terminal::ConsoleSocket;
 use husk_conformance::{Container, Lab, Outcome, Stop, case};
-use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 use serde_json::json;
 
@@ -21,6 +23,7 @@ use crate::victim::{SECRET, Victim};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(mount_target_becomes_a_link),
+        case!(attributes_of_a_mount_whose_target_becomes_a_link),
         case!(way_to_a_mount_target_becomes_a_link),
         case!(file_under_a_bind_becomes_a_link),
         case!(dev_becomes_a_link, lacks "runc 1.1": "CVE-2026-41579"),
@@ -29,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(pts_becomes_a_link),
         case!(proc_becomes_a_link, lacks "runc 1.1": "CVE-2025-52881: kernel parameters land in files of the image"),
         case!(masked_path_becomes_a_link),
+        case!(masks_of_a_proc_whose_name_changes, lacks "runc 1.1": "what is masked is looked up by name"),
         case!(readonly_path_becomes_a_link),
         case!(copied_up_file_becomes_a_link),
         case!(working_directory_becomes_a_link),
@@ -103,6 +107,32 @@ fn mount_target_becomes_a_link(lab: &Lab) -> Outcome {
         directory_and_link(container, victim, "volume")
     };
     race(lab, prepare, plain, no_mount_of_the_victim)
+}
+
+/// What mount(2) has to make, since its parameters are long, gets its flags afterwards: it gets them, and no other mount.
+fn attributes_of_a_mount_whose_target_becomes_a_link(lab: &Lab) -> Outcome {
+    let prepare = |container: &mut Container<'_>, _: &Victim| {
+        let layers = ["a", "b"].map(|name| container.directory.join(name.repeat(200)));
+        layers.iter().try_for_each(fs::create_dir)?;
+        let lower = format!("lowerdir={}:{}", layers[0].display(), layers[1].display());
+        container.config.mount("tmpfs", "tmpfs", "/other", &[]);
+        container.config.mount("overlay", "overlay", "/layered", &[&lower, "nosuid", "nodev", "noexec"]);
+        fs::create_dir(container.rootfs().join("other"))?;
+        let (directory, link) = (container.rootfs().join("layered"), container.rootfs().join("link"));
+        fs::create_dir(&directory)?;
+        symlink("/other", &link)?;
+        Ok((directory, link))
+    };
+    let inspect = |_: &Container<'_>, _: &Victim, pid: Pid| {
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
+        let layered = mounts.lines().find(|line| line.contains(" - overlay "));
+        let layered = layered.ok_or_else(|| Stop::Failed(format!("no overlay in {mounts}")))?;
+        assert!(layered.contains("nosuid,nodev,noexec"), "{layered}");
+        let other = mounts.lines().find(|line| line.contains(" /other ") && line.contains(" - tmpfs "));
+        assert!(other.is_some_and(|line| !line.contains("nosuid")), "{other:?}");
+        Ok(())
+    };
+    race(lab, prepare, plain, inspect)
 }
 
 /// CVE-2024-45310: directories that are missing are made; a new name each time.
@@ -250,15 +280,10 @@ fn proc_becomes_a_link(lab: &Lab) -> Outcome {
         Ok((container.rootfs().join("proc"), link))
     };
     let inspect = |container: &Container<'_>, _: &Victim, pid: Pid| {
-        let root = format!("/proc/{pid}/root");
         for file in ["sys/kernel/shmmax", "sys/net/ipv4/ip_unprivileged_port_start"] {
             assert_eq!(fs::read_to_string(container.rootfs().join("fake").join(file))?, "fake\n");
         }
-        // The name may have changed hands again since.
-        let names = ["proc", "to-the-fake"].map(|name| format!("{root}/{name}"));
-        let is_proc =
-            |name: &String| statfs(&**name).is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC);
-        assert!((0..1000).any(|_| names.iter().any(is_proc)), "there is no procfs");
+        drop(procfs_of(pid)?);
         assert_eq!(inside(pid, "/proc/sys/net/ipv4/ip_unprivileged_port_start")?, "77");
         assert_eq!(inside(pid, "/proc/sys/kernel/shmmax")?, "77777");
         Ok(())
@@ -279,6 +304,40 @@ fn masked_path_becomes_a_link(lab: &Lab) -> Outcome {
         directory_and_link(container, victim, "hidden")
     };
     race(lab, prepare, plain, no_mount_of_the_victim)
+}
+
+/// The procfs is where it was mounted, whatever its place is called a moment later; there it is masked, or not at all.
+fn masks_of_a_proc_whose_name_changes(lab: &Lab) -> Outcome {
+    let prepare = |container: &mut Container<'_>, _: &Victim| {
+        container.config.put("/linux/maskedPaths", json!(["/proc/kcore", "/proc/keys", "/proc/timer_list"]));
+        container.config.put("/linux/readonlyPaths", json!(["/proc/sys", "/proc/irq"]));
+        fs::create_dir_all(container.rootfs().join("fake/sys"))?;
+        let link = container.rootfs().join("to-the-fake");
+        symlink("/fake", &link)?;
+        Ok((container.rootfs().join("proc"), link))
+    };
+    let inspect = |_: &Container<'_>, _: &Victim, pid: Pid| {
+        let proc = procfs_of(pid)?;
+        let inside = |path: &str| format!("/proc/self/fd/{}/{path}", proc.as_raw_fd());
+        ["kcore", "keys", "timer_list"].iter().try_for_each(|path| is_null(&inside(path)))?;
+        for path in ["sys", "irq"] {
+            let flags = statvfs(&*inside(path))?.flags();
+            assert!(flags.contains(FsFlags::ST_RDONLY), "/proc/{path} can be written");
+        }
+        Ok(())
+    };
+    race(lab, prepare, plain, inspect)
+}
+
+/// The procfs of a container in whose root two names are exchanged.
+fn procfs_of(pid: Pid) -> Result<File, Stop> {
+    for name in ["proc", "to-the-fake"].iter().cycle().take(10_000) {
+        let Ok(found) = File::open(format!("/proc/{pid}/root/{name}")) else { continue };
+        if fstatfs(&found)?.filesystem_type() == PROC_SUPER_MAGIC {
+            return Ok(found);
+        }
+    }
+    Err(Stop::Failed("there is no procfs".to_owned()))
 }
 
 fn readonly_path_becomes_a_link(lab: &Lab) -> Outcome {

@@ -97,7 +97,7 @@ pub(super) fn give_birth<'a>(
         mounts: &mut files.mounts,
         small_namespace: files.small_namespace.as_ref().map(SmallNamespace::way_in),
         null: files.small_namespace.as_ref().map(|small| small.null.as_fd()),
-        seals: &mut files.seals,
+        attached: &mut files.attached,
         cgroup_procs: if two_stages { &[] } else { &birthplace.procs },
         joins: if two_stages { &[] } else { &joins },
         host_proc: host_proc.as_ref().map(AsFd::as_fd),

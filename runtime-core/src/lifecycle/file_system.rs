@@ -23,7 +23,7 @@ pub(super) struct FileSystem {
     /// `None`, and no sources, where the new process has to open them.
     pub(super) rootfs: Option<OwnedFd>,
     pub(super) mounts: Vec<MountInput>,
-    pub(super) seals: Vec<Option<OwnedFd>>,
+    pub(super) attached: Vec<Option<OwnedFd>>,
     pub(super) id_maps: IdMaps,
     /// Where the new process builds it, if not in a copy of the runtime's mount namespace.
     pub(super) small_namespace: Option<SmallNamespace>,
@@ -51,9 +51,9 @@ impl FileSystem {
             open_source(index, plan, inside, &mut input, &mut id_maps)?;
             mounts.push(input);
         }
-        let seals = plan.mounts.iter().map(|_| None).collect();
+        let attached = plan.mounts.iter().map(|_| None).collect();
         let small_namespace = SmallNamespace::open(plan, runtime, &mounts);
-        Ok(FileSystem { rootfs, mounts, seals, id_maps, small_namespace })
+        Ok(FileSystem { rootfs, mounts, attached, id_maps, small_namespace })
     }
 }
 

@@ -50,6 +50,13 @@ pub enum MountSource {
     Existing,
 }
 
+impl MountSource {
+    /// A file system into which nobody but the kernel puts anything: what a path leads to in one stays the same.
+    pub(crate) fn is_of_the_kernel(&self) -> bool {
+        matches!(self, MountSource::Filesystem { fstype, .. } if [c"proc", c"sysfs"].contains(&fstype.as_c_str()))
+    }
+}
+
 /// One step of filling the rootfs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountPlan {

@@ -11,7 +11,7 @@ use super::filter;
 use crate::credentials::{self, execution, limits};
 use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Step};
 use crate::recorder::Recorder;
-use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, Small, resolve};
+use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, Places, Small, resolve};
 use crate::start_gate;
 use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
 use crate::terminal;
@@ -38,8 +38,8 @@ pub(crate) struct Init<'a> {
     /// A mount namespace to build it in that is not a copy of the runtime's, and the null device, detached, for there.
     pub(crate) small_namespace: Option<Small<'a>>,
     pub(crate) null: Option<BorrowedFd<'a>>,
-    /// Room for what is to be made read-only at the end, one for each mount.
-    pub(crate) seals: &'a mut [Option<OwnedFd>],
+    /// Room for what is needed once more when all is mounted, one for each mount.
+    pub(crate) attached: &'a mut [Option<OwnedFd>],
     /// `cgroup.procs` of each v1 hierarchy.
     pub(crate) cgroup_procs: &'a [OwnedFd],
     /// The namespaces to join from inside, when no second process is needed for that.
@@ -309,12 +309,12 @@ fn set_sysctls(init: &Init<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
 
 fn mount_all(init: &mut Init<'_>, root: BorrowedFd<'_>, proc: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut mounter = Mounter { root, proc };
-    let rows = init.plan.mounts.iter().zip(init.mounts.iter()).zip(init.seals.iter_mut());
-    for (index, ((plan, input), seal)) in (0..).zip(rows) {
+    let rows = init.plan.mounts.iter().zip(init.mounts.iter()).zip(init.attached.iter_mut());
+    for (index, ((plan, input), attached)) in (0..).zip(rows) {
         init.recorder.at_item(Step::Mount, plan.item)?;
         let inside = open_inside(init.channel, root, index, plan)?;
         let source = inside.as_ref().or(input.source.as_ref()).map(AsFd::as_fd);
-        *seal = mounter.mount(plan, source, input)?;
+        *attached = mounter.mount(plan, source, input)?;
         mounter.forget_proc_if_used(plan);
     }
     Ok(())
@@ -346,14 +346,15 @@ fn open_terminal(init: &Init<'_>, root: BorrowedFd<'_>, console: bool) -> Result
 }
 
 fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
+    let places = Places { root, mounts: &plan.mounts, inputs: init.mounts, attached: init.attached };
     for (item, path) in (0..).zip(&plan.masks.readonly) {
         init.recorder.at_item(Step::ReadonlyPath, item)?;
-        rootfs::make_readonly(root, path)?;
+        rootfs::make_readonly(places, path)?;
     }
     let mut mask = Mask { label: plan.masks.label.as_ref(), given_null: init.null, ..Mask::default() };
     for (item, path) in &plan.masks.masked {
         init.recorder.at_item(Step::MaskedPath, *item)?;
-        mask.cover(root, path)?;
+        mask.cover(places, path)?;
     }
     Ok(())
 }
@@ -361,8 +362,10 @@ fn mask(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
 /// Read-only at last, now that nothing more has to be made inside.
 fn seal(plan: &Plan, root: BorrowedFd<'_>, init: &Init<'_>) -> Result<()> {
     init.recorder.at(Step::SealMounts)?;
-    for mount in init.seals.iter().flatten() {
-        sys::mount_setattr(mount.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;
+    for (_, mount) in plan.mounts.iter().zip(init.attached.iter()).filter(|(plan, _)| plan.seal_readonly) {
+        if let Some(mount) = mount {
+            sys::mount_setattr(mount.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;
+        }
     }
     if plan.rootfs.readonly {
         sys::mount_setattr(root, false, sys::MOUNT_ATTR_RDONLY, 0, 0)?;

@@ -85,7 +85,9 @@ fn add(root: BorrowedFd<'_>, plan: &MountPlan, input: &MountInput) -> Result<()>
     };
     let source = inside.as_ref().or(input.source.as_ref()).map(AsFd::as_fd);
     match (Mounter { root, proc: None }).mount(plan, source, input)? {
-        Some(sealed) => sys::mount_setattr(sealed.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0),
-        None => Ok(()),
+        Some(mount) if plan.seal_readonly => {
+            sys::mount_setattr(mount.as_fd(), false, sys::MOUNT_ATTR_RDONLY, 0, 0)
+        }
+        _ => Ok(()),
     }
 }

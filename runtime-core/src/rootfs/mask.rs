@@ -3,7 +3,7 @@
 //! The null device that covers a file is opened on the host and checked to be one, never taken from the image
 //! (CVE-2025-31133, CVE-2026-88265). All masked directories share one empty file system.
 
-use super::resolve;
+use super::places::Places;
 use crate::plan::Parameter;
 use crate::sys::{self, Call, Failed, MOUNT_ATTR_RDONLY, Result};
 use nix::errno::Errno;
@@ -11,8 +11,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Makes `path` and everything mounted below it read-only, if it exists.
-pub(crate) fn make_readonly(root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
-    let target = match resolve::open(root, path) {
+pub(crate) fn make_readonly(places: Places<'_>, path: &CStr) -> Result<()> {
+    let target = match places.open(path) {
         Err(Failed { errno: Errno::ENOENT, .. }) => return Ok(()),
         target => target?,
     };
@@ -34,8 +34,8 @@ pub(crate) struct Mask<'a> {
 
 impl Mask<'_> {
     /// Hides `path`, if it exists: a directory behind an empty one, anything else behind the null device.
-    pub(crate) fn cover(&mut self, root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
-        let target = match resolve::open(root, path) {
+    pub(crate) fn cover(&mut self, places: Places<'_>, path: &CStr) -> Result<()> {
+        let target = match places.open(path) {
             Err(Failed { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(()),
             target => target?,
         };

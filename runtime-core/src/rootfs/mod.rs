@@ -6,21 +6,25 @@
 
 mod copy_up;
 mod device;
+mod input;
 mod legacy;
 mod mask;
 mod mount;
 mod pivot;
+mod places;
 pub(crate) mod resolve;
 mod source;
 mod unmount;
 
 pub(crate) use device::{Directories, cover_target, make_device, make_link};
+pub(crate) use input::MountInput;
 pub(crate) use legacy::Legacy;
 pub(crate) use mask::{Mask, empty_directory, make_readonly, open_null};
-pub(crate) use mount::{MountInput, Mounter};
+pub(crate) use mount::Mounter;
 pub(crate) use pivot::{
     Small, attach, attach_at, change_root, enter, hide_host_proc, isolate, pivot, set_propagation,
 };
+pub(crate) use places::Places;
 pub(crate) use source::{open_bind, open_inside, open_rootfs};
 pub(crate) use unmount::unmount;
 

@@ -1,6 +1,7 @@
 //! One step of filling the rootfs: make or take a mount, find its target, attach.
 
 use super::copy_up::copy_up;
+use super::input::MountInput;
 use super::legacy::Legacy;
 use super::mask::empty_directory;
 use super::resolve::{self, Make};
@@ -9,30 +10,8 @@ use crate::plan::{BindLinks, MountPlan, MountSource, Parameter};
 use crate::sys::{self, Call, Failed, Result};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// What the runtime has laid out for one step before the clone.
-#[derive(Debug, Default)]
-pub(crate) struct MountInput {
-    /// The bind source, where the runtime has opened it.
-    pub(crate) source: Option<OwnedFd>,
-    /// Where mount(2) has to be used.
-    pub(crate) legacy: Option<Legacy>,
-    /// What the link at the source says, where the link is copied and not followed.
-    pub(crate) link: Option<CString>,
-    /// It would show a cgroup, and the container has none.
-    pub(crate) lacks_cgroup: bool,
-}
-
-impl MountInput {
-    /// Whether a bind source is to be opened on the host.
-    pub(crate) fn is_bound_from_host(&self, plan: &MountPlan) -> bool {
-        matches!(plan.source, MountSource::Bind { in_rootfs: false, .. })
-            && self.link.is_none()
-            && !self.lacks_cgroup
-    }
-}
 
 /// What mounting needs beside the plan.
 #[derive(Debug)]
@@ -54,8 +33,8 @@ impl Mounter<'_> {
         }
     }
 
-    /// Carries out one step. `source` is the bind source if it is open by now. What has to be made read-only at the
-    /// end comes back.
+    /// Carries out one step. `source` is the bind source if it is open by now. A mount that is needed once more comes
+    /// back: to be made read-only at the end, or for what is masked in it.
     pub(crate) fn mount(
         &self,
         plan: &MountPlan,
@@ -151,35 +130,27 @@ impl Mounter<'_> {
             true => Some(sys::fstat(target.as_fd())?.mode & 0o7777),
             false => None,
         };
-        let own;
-        let detached = match (self.proc, legacy) {
-            (_, Some(_)) => None,
+        let (mounted, is_detached) = match (self.proc, legacy) {
+            (_, Some(_)) => (mount_legacy(target.as_fd(), fstype, source, legacy)?, false),
             (Some(proc), None) if fstype == c"proc" && parameters.is_empty() => {
                 // Ours has no attributes that a config would want away but these.
                 let all = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
                 sys::mount_setattr(proc, false, 0, all & !plan.attributes.set, 0)?;
                 sys::mount_setattr(proc, false, plan.attributes.set, plan.attributes.clear, 0)?;
-                Some(proc)
+                let copy = proc.try_clone_to_owned();
+                (copy.map_err(|_| Failed::new(Call::Fcntl, Errno::EMFILE))?, true)
             }
-            _ => {
-                own = make_filesystem(fstype, source, parameters, mode, set)?;
-                Some(own.as_fd())
-            }
+            _ => (make_filesystem(fstype, source, parameters, mode, set)?, true),
         };
-        let attached;
-        let mount = match (detached, legacy) {
-            (Some(detached), _) => detached,
-            (None, legacy) => {
-                attached = self.mount_legacy(&plan.target, target.as_fd(), fstype, source, legacy)?;
-                if set != 0 || plan.attributes.clear != 0 {
-                    sys::mount_setattr(attached.as_fd(), false, set, plan.attributes.clear, 0)?;
-                }
-                if let Some(mode) = mode {
-                    change_mode(attached.as_fd(), mode)?;
-                }
-                attached.as_fd()
+        let mount = mounted.as_fd();
+        if !is_detached {
+            if set != 0 || plan.attributes.clear != 0 {
+                sys::mount_setattr(mount, false, set, plan.attributes.clear, 0)?;
             }
-        };
+            if let Some(mode) = mode {
+                change_mode(mount, mode)?;
+            }
+        }
         if let Some(label) = &plan.label {
             let root = sys::openat2(mount, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, 0)?;
             sys::fsetxattr(root.as_fd(), c"security.selinux", label)?;
@@ -187,8 +158,8 @@ impl Mounter<'_> {
         if copy {
             copy_up(target.as_fd(), mount)?;
         }
-        if let Some(detached) = detached {
-            sys::move_mount(detached, target.as_fd())?;
+        if is_detached {
+            sys::move_mount(mount, target.as_fd())?;
         }
         let all = plan.recursive_attributes;
         if !all.is_empty() {
@@ -197,11 +168,8 @@ impl Mounter<'_> {
         for &flags in &plan.propagation {
             propagate(mount, flags)?;
         }
-        if !plan.seal_readonly {
-            return Ok(None);
-        }
         // The fd outlives this step: no path has to be walked again once things lie in it (CVE-2026-115521).
-        Ok(Some(mount.try_clone_to_owned().map_err(|_| Failed::new(Call::Fcntl, Errno::EMFILE))?))
+        Ok((plan.seal_readonly || plan.source.is_of_the_kernel()).then_some(mounted))
     }
 
     /// Where to mount; with `itself` a link at the end is not followed. The plan lets nothing be mounted into `/proc`, and
@@ -248,23 +216,23 @@ impl Mounter<'_> {
             Err(failed) => Err(failed),
         }
     }
+}
 
-    /// mount(2), onto the working directory, which is the target itself and not a path to it. Gives what is mounted.
-    fn mount_legacy(
-        &self,
-        path: &CStr,
-        target: BorrowedFd<'_>,
-        fstype: &CStr,
-        source: &CStr,
-        legacy: Option<&Legacy>,
-    ) -> Result<OwnedFd> {
-        let (flags, data) = legacy.map_or((0, c""), |legacy| (legacy.flags, legacy.data.as_c_str()));
-        nix::unistd::fchdir(target).map_err(Failed::from(Call::Fchdir))?;
-        let flags = MsFlags::from_bits_retain(flags);
-        nix::mount::mount(Some(source), c".", Some(fstype), flags, Some(data))
-            .map_err(Failed::from(Call::Mount))?;
-        resolve::open(self.root, path)
-    }
+/// mount(2), onto the working directory, which is the target itself and not a path to it. Gives what is mounted.
+fn mount_legacy(
+    target: BorrowedFd<'_>,
+    fstype: &CStr,
+    source: &CStr,
+    legacy: Option<&Legacy>,
+) -> Result<OwnedFd> {
+    let (flags, data) = legacy.map_or((0, c""), |legacy| (legacy.flags, legacy.data.as_c_str()));
+    nix::unistd::fchdir(target).map_err(Failed::from(Call::Fchdir))?;
+    let flags = MsFlags::from_bits_retain(flags);
+    nix::mount::mount(Some(source), c".", Some(fstype), flags, Some(data))
+        .map_err(Failed::from(Call::Mount))?;
+    // The name of the target may lead elsewhere by now. From a root there is no way up, so this stays where it is, but
+    // for going over to what lies there on top.
+    resolve::open(target, c"..")
 }
 
 /// A new file system, as a mount that lies nowhere yet.

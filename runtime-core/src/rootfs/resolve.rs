@@ -148,7 +148,7 @@ fn make_missing(root: BorrowedFd<'_>, path: &PathBuffer, make: Make) -> Result<M
 }
 
 /// The first name in a path and what follows it; `None` at the end.
-fn first_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn first_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = path.iter().position(|&byte| byte != b'/')?;
     let path = path.get(start..)?;
     let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
