@@ -70,6 +70,10 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, levels: u32
 fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, stat: Stat) -> Result<()> {
     let read = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let source = sys::openat2(from, name, read, 0, RESOLVE_IN_ROOT_PLAIN)?;
+    if !sys::fstat(source.as_fd())?.is_regular() {
+        // It was one a moment ago, and is refused like a link in its place: a device may have no end, or an effect.
+        return Err(Failed::new(Call::Openat2, Errno::ELOOP));
+    }
     let write = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
     let target = sys::openat2(to, name, write, stat.mode & 0o777, RESOLVE_IN_ROOT_PLAIN)?;
     let mut buffer = [0u8; 16 * 1024];

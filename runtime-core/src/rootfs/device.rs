@@ -53,11 +53,19 @@ pub(crate) fn make_device<'a>(
     let mode = Mode::from_bits_truncate(node.mode & 0o7777);
     match mknodat(directory, name, kind, mode, libc::makedev(node.major, node.minor)) {
         Ok(()) => {}
-        Err(Errno::EEXIST) => drop(open_same(directory, name, node)?),
+        Err(Errno::EEXIST) => {
+            let found = open_same(directory, name, node)?;
+            return give(found.as_fd(), c"", node, AtFlags::AT_EMPTY_PATH);
+        }
         Err(errno) => return Err(Failed::new(Call::Mknodat, errno)),
     }
+    give(directory, name, node, AtFlags::AT_SYMLINK_NOFOLLOW)
+}
+
+/// To the owner that the config names.
+fn give(directory: BorrowedFd<'_>, name: &CStr, node: &DeviceNode, how: AtFlags) -> Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
-    fchownat(directory, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(Failed::from(Call::Fchown))
+    fchownat(directory, name, uid, gid, how).map_err(Failed::from(Call::Fchown))
 }
 
 /// Opens what has that name, if it is the device that it should be.
