@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use husk_conformance::suite::Case;
 use husk_conformance::{Container, Invocation, Lab, Outcome, Stop, case, eventually};
@@ -15,6 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(nothing_of_the_host_in_proc),
         case!(nothing_of_the_host_in_proc_with_a_user_namespace),
         case!(nothing_of_the_host_in_proc_for_one_who_may_trace),
+        case!(nothing_of_the_host_in_proc_of_a_neighbour),
+        case!(nothing_of_the_host_in_proc_of_a_neighbour_with_a_user_namespace),
         case!(runtimes_binary_cannot_be_overwritten),
         case!(fifty_inherited_files_stay_outside),
         case!(working_directory_through_an_open_file),
@@ -31,7 +34,7 @@ fn under_attack<'lab>(
     lab: &'lab Lab,
     attack: &str,
     change: impl Fn(&mut Container<'lab>),
-) -> Result<(Container<'lab>, std::path::PathBuf), Stop> {
+) -> Result<(Container<'lab>, PathBuf), Stop> {
     let mut container = lab.container()?;
     let notes = container.directory.join("notes");
     fs::create_dir(&notes)?;
@@ -59,10 +62,15 @@ fn under_attack<'lab>(
 }
 
 /// Enters again and again, and reads the notes.
-fn enter_and_read(container: &Container<'_>, notes: &std::path::Path) -> Result<(Vec<String>, u64), Stop> {
+fn enter_and_read(container: &Container<'_>, notes: &Path) -> Result<(Vec<String>, u64), Stop> {
+    disturb_and_read(notes, || Ok(drop(container.exec(&[], &["/bin/true"])?.ok())))
+}
+
+/// Lets processes come into the attacker's sight again and again, and reads its notes.
+fn disturb_and_read(notes: &Path, come: impl Fn() -> Outcome) -> Result<(Vec<String>, u64), Stop> {
     let entries = rounds().min(500);
     for _ in 0..entries {
-        container.exec(&[], &["/bin/true"])?.ok();
+        come()?;
     }
     fs::write(notes.join("over"), "")?;
     eventually("the notes", || Ok(notes.join("counts").exists()))?;
@@ -101,9 +109,7 @@ fn nothing_of_the_host_in_proc(lab: &Lab) -> Outcome {
 }
 
 fn nothing_of_the_host_in_proc_with_a_user_namespace(lab: &Lab) -> Outcome {
-    let (container, notes) = under_attack(lab, "watch-proc", |container| {
-        container.config.user_namespace(100_000);
-    })?;
+    let (container, notes) = under_attack(lab, "watch-proc", may_trace_in_a_user_namespace)?;
     let (found, refused) = enter_and_read(&container, &notes)?;
     assert_harmless(&found);
     assert!(refused > 0, "the attacker was always too late");
@@ -111,11 +117,43 @@ fn nothing_of_the_host_in_proc_with_a_user_namespace(lab: &Lab) -> Outcome {
     container.nothing_left()
 }
 
+/// What it takes to look into other processes, as far as they are the user namespace's.
+const TRACING: [&str; 4] = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL"];
+
+fn may_trace_in_a_user_namespace(container: &mut Container<'_>) {
+    container.config.user_namespace(100_000).capabilities(&TRACING);
+}
+
+/// Another container is made in the attacker's pid namespace, as in a pod: until its root is its own, its `/proc/PID/root`
+/// is the host's.
+fn nothing_of_the_host_in_proc_of_a_neighbour(lab: &Lab) -> Outcome {
+    neighbours(lab, |_| {}, &["pid"])
+}
+
+fn nothing_of_the_host_in_proc_of_a_neighbour_with_a_user_namespace(lab: &Lab) -> Outcome {
+    neighbours(lab, may_trace_in_a_user_namespace, &["user", "pid"])
+}
+
+fn neighbours<'lab>(lab: &'lab Lab, change: impl Fn(&mut Container<'lab>), shared: &[&str]) -> Outcome {
+    let (container, notes) = under_attack(lab, "watch-proc", change)?;
+    let mut neighbour = container.sibling()?;
+    let attacker = container.pid()?;
+    for kind in shared {
+        neighbour.config.join(kind, &format!("/proc/{attacker}/ns/{kind}"));
+    }
+    neighbour.config.args(&["/bin/true"]);
+    let (found, refused) = disturb_and_read(&notes, || Ok(drop(neighbour.run()?.ok())))?;
+    assert_harmless(&found);
+    assert!(refused > 0, "the attacker was always too late");
+    container.force_delete()?.ok();
+    neighbour.nothing_left()?;
+    container.nothing_left()
+}
+
 /// Who may trace looks into every process of the container: what enters it then has nothing to take.
 fn nothing_of_the_host_in_proc_for_one_who_may_trace(lab: &Lab) -> Outcome {
     let (container, notes) = under_attack(lab, "watch-proc", |container| {
-        let more = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL"];
-        container.config.capabilities(&more);
+        container.config.capabilities(&TRACING);
     })?;
     let (found, _) = enter_and_read(&container, &notes)?;
     // The runtime's own ways of talking, its binary, which nobody can write to, and the container's own files.

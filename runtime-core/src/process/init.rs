@@ -79,6 +79,11 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     // Who: a copy of the runtime, with its privileges, in new namespaces; in a new user namespace without an identity
     // yet. Where: the host's file system, the container's cgroup (v2).
     close_foreign_fds(init.needed_fds)?;
+    // From here on nobody in the container can look into this process (CVE-2016-9962), but where the runtime needs its
+    // files in /proc first, which are root's then.
+    if !init.wait_for_runtime {
+        sys::set_dumpable(false)?;
+    }
     recorder.at(Step::EnterCgroup)?;
     for procs in init.cgroup_procs {
         sys::write_all(procs.as_fd(), b"0")?;
@@ -95,12 +100,14 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
         None => Some(open_files(init)?),
     };
     let rootfs = opened.as_ref().map(AsFd::as_fd).or(init.rootfs);
-    if plan.namespaces.is_private(NamespaceKind::User) {
+    let is_private = plan.namespaces.is_private(NamespaceKind::User);
+    if is_private {
         recorder.at(Step::BecomeRoot)?;
         become_root(plan)?;
     }
-    // From here on nobody in the container can look into this process (CVE-2016-9962).
-    sys::set_dumpable(false)?;
+    if is_private || init.wait_for_runtime {
+        sys::set_dumpable(false)?;
+    }
 
     // Who: root of the user namespace, with every capability in it.
     settle(init)?;
