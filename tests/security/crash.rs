@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use husk_conformance::suite::Case;
+use husk_conformance::suite::{Case, note};
 use husk_conformance::{Container, Lab, Outcome, Stop, case, eventually, traces};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -80,7 +80,8 @@ fn indexes(count: usize, most: usize) -> impl Iterator<Item = usize> {
     (0..count).step_by(step)
 }
 
-/// Prepares, runs with a fault, checks, for each of the calls that a run without fault makes.
+/// Prepares, runs with a fault, checks, for each of the calls that a run without fault makes. What is found is collected,
+/// so that one long run tells all.
 fn each_fault<'lab>(
     lab: &'lab Lab,
     args: impl Fn(&Container<'lab>) -> Vec<String>,
@@ -97,25 +98,34 @@ fn each_fault<'lab>(
     check(container, &whole)?;
     // What the language's runtime asks of its streams before main, and it aborts if there is no answer.
     let before_main = whole.calls.iter().position(|&call| call == POLL).unwrap_or(0);
+    let (mut injected, mut findings) = (0, Vec::new());
     for index in indexes(whole.calls.len(), 12) {
         let call = if index == before_main { VITAL[0].0 } else { whole.calls[index] };
         for fault in faults(index, call) {
             prepare(container)?;
             let traced = trial.run(fault)?;
-            check(container, &traced).map_err(|stop| {
-                let call = whole.calls[index];
-                Stop::Failed(format!(
-                    "{} with {fault:?} (call {call} of {}), which ended with {} and said {:?}: {stop:?}",
-                    trial.args.join(" "),
-                    whole.calls.len(),
-                    traced.code,
-                    traced.stderr
-                ))
-            })?;
+            injected += 1;
+            if let Err(stop) = check(container, &traced) {
+                findings.push(format!(
+                    "{fault:?} (call {call}) ended with {} and said {:?}: {stop:?}",
+                    traced.code, traced.stderr
+                ));
+                sweep(container);
+            }
         }
     }
     container.force_delete()?.ok();
-    container.nothing_left()
+    container.nothing_left()?;
+    let verb = trial.args.first().map_or("", String::as_str);
+    note(&format!("{verb}: {} calls, {injected} faults, {} findings", whole.calls.len(), findings.len()));
+    if findings.is_empty() { Ok(()) } else { Err(Stop::Failed(findings.join("\n"))) }
+}
+
+/// Takes away by force what a finding has left, for the next fault.
+fn sweep(container: &Container<'_>) {
+    let _ = container.force_delete();
+    traces::remove(&container.id);
+    let _ = fs::remove_dir_all(container.state_root.join(&container.id));
 }
 
 fn kill(index: usize, _: u64) -> Vec<Fault> {

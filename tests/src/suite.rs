@@ -274,6 +274,11 @@ fn refuse(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// A figure that a case has found out, beside that it passed.
+pub fn note(line: &str) {
+    say(&format!("               {line}"));
+}
+
 /// A line of the report; when nobody reads it any more there is nobody to tell.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
