@@ -71,6 +71,11 @@ test-security: ## perform the known attacks, each race 100 times (as root; minut
 		RUNTIME_UNDER_TEST=$(if $(findstring /,$(under_test)),$(abspath $(under_test)),$(under_test)) \
 		cargo test -p husk-conformance --test security
 
+.PHONY: fuzz
+fuzz: ## look for inputs that break husk, led by coverage, for MINUTES (10) on one processor
+	@scripts/setup build fuzz
+	scripts/fuzz $(or $(MINUTES),10)
+
 .PHONY: soak
 soak: ## the long forms: 2,000 containers; each race 1,000 times; faults at all system calls; a million inputs (as root; hours)
 	@scripts/setup test

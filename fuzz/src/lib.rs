@@ -1,22 +1,32 @@
 //! Everything that husk reads and somebody else may have written, each as a function that takes bytes and may neither
 //! panic nor answer wrongly: configs, mount options, cgroup paths, system call profiles, process and resource files,
-//! and the files of the state directory.
+//! the files of the state directory, the words of the command line, and the messages of systemd, of the kernel and of
+//! new processes.
 //!
 //! `cargo test -p husk-fuzz` runs the stored corpus and some thousand changed inputs, always the same ones;
-//! `FUZZ_ROUNDS` says how many for each function. An input that failed once belongs into `corpus/TARGET/`.
+//! `FUZZ_ROUNDS` says how many for each function. `make fuzz MINUTES=60` looks for new ones, led by coverage. An input
+//! that failed once belongs into `corpus/TARGET/`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "as in tests: a surprise is what is looked for")]
 
 pub mod mutation;
+pub mod seeds;
+// The table of the command line, which no library has.
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../runtime-cli/src/args/mod.rs"]
+mod args;
 // The naive reading of a profile and the BPF machine: what the compiled filters are held against.
 #[allow(dead_code, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 #[path = "../../seccomp/tests/oracle/mod.rs"]
 mod oracle;
 
-use husk_core::{Bundle, ContainerId, CreateOptions, Host, Runtime, SystemdManager, spec};
+use clap::Parser;
+use husk_core::{Bundle, ContainerId, CreateOptions, Host, Runtime, SystemdManager, fuzzing, spec};
 use oracle::reading::Reading;
 use oracle::{Abi, Dice, machine, values};
 use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, PathBuf};
 use std::sync::LazyLock;
 
@@ -24,7 +34,7 @@ use std::sync::LazyLock;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     ("config", config),
     ("mount-options", mount_options),
     ("cgroups-path", cgroups_path),
@@ -33,6 +43,8 @@ pub const TARGETS: [Target; 8] = [
     ("seccomp", seccomp),
     ("record", record),
     ("recorder", recorder),
+    ("arguments", arguments),
+    ("messages", messages),
 ];
 
 static HOST: LazyLock<Host> = LazyLock::new(|| Host::probe().expect("a host"));
@@ -117,9 +129,12 @@ pub fn cgroups_path(bytes: &[u8]) {
     }
 }
 
-/// A file of `exec --process`.
+/// A file of `exec --process`, or of `mounts`.
 pub fn process(bytes: &[u8]) {
     if let Err(error) = husk_core::read_process(bytes) {
+        assert!(!error.to_string().is_empty());
+    }
+    if let Err(error) = husk_core::read_mounts(bytes) {
         assert!(!error.to_string().is_empty());
     }
 }
@@ -178,4 +193,30 @@ pub fn recorder(bytes: &[u8]) {
     }
     std::fs::write(DIRECTORY.join("state/fuzz/recorder"), page).expect("write");
     ask_for_the_state();
+}
+
+/// The words after `husk`, one a line. They are only read: nothing is done.
+pub fn arguments(bytes: &[u8]) {
+    let words = bytes.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
+    let line: Vec<OsString> = [OsString::from("husk")].into_iter().chain(words).collect();
+    match args::Cli::try_parse_from(args::spell_out(line, args::table)) {
+        Ok(cli) => assert!(!format!("{cli:?}").is_empty()),
+        Err(error) => assert!(!error.render().to_string().is_empty()),
+    }
+    // What is read later, when the command is known.
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ =
+            (args::parse_signal(text), args::parse_user(text), args::parse_sub_cgroups(&[text.to_owned()]));
+    }
+}
+
+/// Behind a byte that says whose: what systemd or the kernel answers, a word of a new process, a line of a passwd(5).
+pub fn messages(bytes: &[u8]) {
+    let Some((&kind, message)) = bytes.split_first() else { return };
+    match kind % 4 {
+        0 => fuzzing::dbus_message(message),
+        1 => fuzzing::netlink_answer(message),
+        2 => message.first_chunk().into_iter().for_each(|word| fuzzing::word(*word)),
+        _ => fuzzing::home_in_passwd(message, 1000),
+    }
 }

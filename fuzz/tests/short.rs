@@ -3,44 +3,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 use husk_fuzz::mutation::{Random, change};
+use husk_fuzz::seeds::seeds;
 use husk_fuzz::{TARGETS, clean_up};
-use serde_json::Value;
-use std::path::Path;
-
-/// What a target starts from: its corpus, and for the formats that engines write, theirs.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |directory: &str| -> Vec<Vec<u8>> {
-        let entries = std::fs::read_dir(here.join(directory)).into_iter().flatten().flatten();
-        let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-        paths.sort();
-        paths.iter().map(|path| std::fs::read(path).expect("a seed")).collect()
-    };
-    let mut seeds = read(&format!("corpus/{target}"));
-    let configs: Vec<Value> = read("../runtime-core/tests/plan")
-        .iter()
-        .filter_map(|bytes| serde_json::from_slice(bytes).ok())
-        .collect();
-    let parts = |pointer: &str| -> Vec<Vec<u8>> {
-        configs
-            .iter()
-            .filter_map(|config| config.pointer(pointer))
-            .map(|part| part.to_string().into_bytes())
-            .collect()
-    };
-    match target {
-        "config" => seeds.extend(parts("")),
-        "process" => seeds.extend(parts("/process")),
-        "resources" => seeds.extend(parts("/linux/resources")),
-        "seccomp" => {
-            seeds.extend(parts("/linux/seccomp"));
-            seeds.extend(read("../seccomp/tests/profiles"));
-        }
-        _ => {}
-    }
-    assert!(!seeds.is_empty(), "{target} has nothing to start from");
-    seeds
-}
 
 #[test]
 fn nothing_that_is_read_makes_it_panic() {

@@ -131,6 +131,9 @@ mod error;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod features;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod id;
 mod lifecycle;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// The crate's modules, from the top to the bottom: each may import what stands below it.
 /// ARCHITECTURE.md draws the same picture.
 const ORDER: &[&str] = &[
+    "fuzzing",
     "lifecycle",
     "container",
     "runtime",

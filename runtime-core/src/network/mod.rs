@@ -148,3 +148,9 @@ fn settle(there: &Netlink, name: &CStr, addresses: &[Address], up: bool) -> sys:
     addresses.iter().try_for_each(|address| there.add_address(link.index, address))?;
     if up { there.set_up(link.index) } else { Ok(()) }
 }
+
+/// Reads an answer of the kernel as if it were about addresses.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_anything(bytes: &[u8]) {
+    netlink::read_anything(bytes);
+}

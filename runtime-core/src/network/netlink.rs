@@ -265,3 +265,14 @@ fn next_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let value = bytes.get(4..length)?;
     Some((kind, value, bytes.get(aligned(length)..).unwrap_or(&[])))
 }
+
+/// Takes an answer apart as [`Netlink::addresses`] does.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_anything(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some((_, body, after)) = next_message(rest) {
+        assert!(after.len() < rest.len(), "every message takes us further");
+        rest = after;
+        let _ = Address::read(body, 1);
+    }
+}

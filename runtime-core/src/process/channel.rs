@@ -53,6 +53,15 @@ impl Word {
     }
 }
 
+/// What is understood is said in the same bytes, but for a number that does not belong to the word.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check_word(bytes: [u8; 5]) {
+    if let Some(word) = Word::decode(bytes) {
+        assert_eq!(Word::decode(word.encode()), Some(word));
+        assert_eq!(word.encode()[0], bytes[0]);
+    }
+}
+
 /// The new process says a word. With write(2), which even a filter allows that allows little; when the runtime has gone it
 /// ends like any program whose reader has gone.
 pub(crate) fn say(channel: BorrowedFd<'_>, word: Word) -> Result<()> {

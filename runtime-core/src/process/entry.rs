@@ -253,7 +253,7 @@ fn lookup_home(uid: u32, home: &mut Home) -> Result<()> {
 }
 
 /// The sixth field, if the third is this user's number and the sixth is a path.
-fn home_in_line(line: &[u8], uid: u32) -> Option<&[u8]> {
+pub(crate) fn home_in_line(line: &[u8], uid: u32) -> Option<&[u8]> {
     let mut fields = line.split(|&byte| byte == b':');
     let number = std::str::from_utf8(fields.nth(2)?).ok()?;
     if number.parse() != Ok(uid) {

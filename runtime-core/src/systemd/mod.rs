@@ -132,6 +132,15 @@ impl Systemd {
     }
 }
 
+/// Asks a message everything that answers are asked.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_anything(bytes: &[u8]) {
+    let _ = message::length(bytes);
+    let Ok(incoming) = message::Incoming::read(bytes.to_vec()) else { return };
+    let _ = (incoming.object_path(), incoming.variant_text(), incoming.removed_job());
+    let _ = incoming.error_text();
+}
+
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
 fn start_error(unit: &UnitPlan, refused: &Refused) -> Error {
