@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use husk_conformance::suite::Case;
 use husk_conformance::{Lab, Outcome, case, eventually};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, listen};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -17,6 +19,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(step_that_hangs_is_named, lacks "runc": "has no limit for a step"),
         case!(hung_hook_of_the_runtime_is_explained, lacks "runc": "knows no step"),
         case!(hung_start_can_be_deleted, lacks "runc": "start does not end"),
+        case!(gate_that_nobody_passes_is_named, lacks "runc": "has no limit for a step"),
+        case!(init_that_does_not_die),
+        case!(systemd_that_never_answers, lacks "runc 1.1": "waits for ever"),
     ]
 }
 
@@ -30,7 +35,8 @@ fn listener_that_never_accepts(lab: &Lab) -> Outcome {
     container.config.put("/process/terminal", json!(true)).args(&["/bin/true"]);
     let since = Instant::now();
     let socket = path.to_string_lossy().into_owned();
-    container.create_with(&["--console-socket", &socket])?.output()?.exits(1);
+    let finished = container.create_with(&["--console-socket", &socket])?.output()?.exits(1);
+    finished.says(&["console"]);
     assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
     container.nothing_left()
 }
@@ -100,5 +106,54 @@ fn hung_start_can_be_deleted(lab: &Lab) -> Outcome {
     })?;
     container.force_delete()?.ok();
     starting.wait()?.exits(1);
+    container.nothing_left()
+}
+
+/// An init that is stopped never comes through the gate that `start` opens.
+fn gate_that_nobody_passes_is_named(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/true"]);
+    container.create()?.ok();
+    nix::sys::signal::kill(container.pid()?, Signal::SIGSTOP)?;
+    let start = container.runtime(["--step-timeout", "1s", "start", &container.id])?;
+    start.output()?.exits(1).says(&["step start-gate did not end in time", "--step-timeout"]);
+    assert_eq!(container.status()?, "created");
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+/// A process that is held at its very end (PTRACE_EVENT_EXIT) dies as late as one whose disk has gone.
+fn init_that_does_not_die(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    let init = container.pid()?;
+    ptrace::seize(init, ptrace::Options::PTRACE_O_TRACEEXIT)?;
+    container.force_delete()?.exits(1).says(&["still running"]);
+    waitpid(init, Some(WaitPidFlag::__WALL))?;
+    ptrace::cont(init, None)?;
+    container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+/// In a mount namespace of its own, where /run is a directory with such a systemd, and cgroup v2 is alone.
+fn systemd_that_never_answers(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.by_itself();
+    let run = container.directory.join("run");
+    std::fs::create_dir_all(run.join("systemd/system"))?;
+    let _silent = UnixListener::bind(run.join("systemd/private"))?;
+    container
+        .config
+        .args(&["/bin/true"])
+        .put("/linux/cgroupsPath", json!(format!("system.slice:x:{}", container.id)));
+    container.globals = vec!["--systemd-cgroup".to_owned()];
+    let there = "mount -t cgroup2 none /sys/fs/cgroup && mount --bind \"$0\" /run && exec \"$@\"";
+    let run = run.to_string_lossy().into_owned();
+    let create = container
+        .create_with(&[])?
+        .wrapped("/usr/bin/unshare", &["--mount", "/bin/sh", "-c", there, &run])?;
+    // Its patience ends after 30 seconds.
+    let finished = create.within(Duration::from_secs(90)).output()?;
+    finished.exits(1).says(&["systemd did not answer in time"]);
     container.nothing_left()
 }

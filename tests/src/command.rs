@@ -28,6 +28,7 @@ pub struct Invocation {
     command: Command,
     stdout: PathBuf,
     stderr: PathBuf,
+    deadline: Duration,
 }
 
 impl Invocation {
@@ -36,7 +37,7 @@ impl Invocation {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
-        Ok(Invocation { command, stdout, stderr })
+        Ok(Invocation { command, stdout, stderr, deadline: DEADLINE })
     }
 
     /// Adds one argument.
@@ -54,6 +55,12 @@ impl Invocation {
     /// Sets an environment variable of the runtime (not of the container).
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Lets it take longer than any other command, since it waits for a deadline of the runtime's.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -94,7 +101,8 @@ impl Invocation {
         let line = line(&self.command);
         let child =
             self.command.spawn().map_err(|error| Stop::Failed(format!("cannot start {line}: {error}")))?;
-        Ok(Running { child, line, stdout: self.stdout, stderr: self.stderr, since: Instant::now() })
+        let (stdout, stderr) = (self.stdout, self.stderr);
+        Ok(Running { child, line, stdout, stderr, since: Instant::now(), deadline: self.deadline })
     }
 
     /// Runs it to its end.
@@ -117,6 +125,7 @@ pub struct Running {
     stdout: PathBuf,
     stderr: PathBuf,
     since: Instant,
+    deadline: Duration,
 }
 
 impl Running {
@@ -147,11 +156,11 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 break status;
             }
-            if self.since.elapsed() > DEADLINE {
+            if self.since.elapsed() > self.deadline {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 let (out, err) = (text(&self.stdout)?, text(&self.stderr)?);
-                let limit = DEADLINE.as_secs();
+                let limit = self.deadline.as_secs();
                 return Err(Stop::Failed(format!("killed after {limit} s: {}\n{out}\n{err}", self.line)));
             }
             sleep(pause);

@@ -41,7 +41,10 @@ impl Freezer<'_> {
 
     /// Returns when every process stands still.
     pub(super) fn freeze(self) -> Result<()> {
-        let deadline = Instant::now() + FREEZE_WITHIN;
+        self.freeze_until(Instant::now() + FREEZE_WITHIN)
+    }
+
+    fn freeze_until(self, deadline: Instant) -> Result<()> {
         let frozen = match self {
             Freezer::V2(directory) => self.freeze_v2(directory, deadline),
             Freezer::V1(directory) => self.freeze_v1(directory, deadline),
@@ -112,5 +115,28 @@ impl Freezer<'_> {
             Err(failed) if is_gone(failed.errno) => Ok(false),
             Err(failed) => Err(self.failed("read", file, failed)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A kernel that never says that all stand still: what a process on a dead disk looks like from here.
+    #[test]
+    fn what_does_not_freeze_in_time_is_thawed_and_named() {
+        let path = std::env::temp_dir().join(format!("husk-freezer-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("cgroup.freeze"), "0").unwrap();
+        fs::write(path.join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        let directory = Directory::at(&path);
+        let error =
+            Freezer::V2(&directory).freeze_until(Instant::now() + Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().contains("unable to freeze"), "{error}");
+        assert_eq!(fs::read_to_string(path.join("cgroup.freeze")).unwrap(), "0");
+        fs::remove_dir_all(path).unwrap();
     }
 }

@@ -224,3 +224,34 @@ fn talk_error(call: &'static str, error: &io::Error) -> Error {
         _ => Error::io("cannot talk to systemd", call, error),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// A peer that says this much, and then nothing more.
+    fn talk_to(said: &[u8]) -> Error {
+        let path = std::env::temp_dir().join(format!("husk-peer-{}-{}", std::process::id(), said.len()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let stream = UnixStream::connect(&path).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(said).unwrap();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let mut connection =
+            Connection { stream, is_bus: false, deadline, last_serial: 0, ended: Vec::new() };
+        let error =
+            connection.authenticate().and_then(|()| connection.ask("Hello", Body::default())).unwrap_err();
+        std::fs::remove_file(path).unwrap();
+        error
+    }
+
+    #[test]
+    fn who_does_not_answer_is_given_up() {
+        for said in [&b""[..], b"DATA\r\n", b"OK 0123\r\n", b"OK 0123\r\nl\x02\x00\x01"] {
+            let error = talk_to(said);
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        }
+    }
+}
