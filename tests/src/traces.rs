@@ -16,7 +16,7 @@ use crate::Stop;
 /// One line for each thing of the container `id` that is still there.
 pub fn of(id: &str, state_root: &Path) -> Result<Vec<String>, Stop> {
     let mut found = Vec::new();
-    for pid in processes(id) {
+    for pid in pids().filter(|pid| is_alive(*pid) && mentions(*pid, id)) {
         found.push(format!("process {pid} ({})", command_line(pid).trim()));
     }
     for line in fs::read_to_string("/proc/self/mountinfo")?.lines().filter(|line| line.contains(id)) {
@@ -66,33 +66,48 @@ fn mounted_below(directory: &Path) -> Vec<PathBuf> {
     places.filter(|place| place.starts_with(directory)).collect()
 }
 
-/// Processes that are in a cgroup of the container, or whose command line, environment or directory names it,
-/// and that are not zombies.
+/// The processes that serve the container, zombies not among them: those in a cgroup of its name, in one of its directories,
+/// or with its id as an argument or in their environment. Not everybody who speaks of it: a person may be reading its log.
 pub fn processes(id: &str) -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
-    pids.filter(|pid| *pid != getpid() && is_of(*pid, id)).collect()
+    pids().filter(|pid| is_alive(*pid) && serves(*pid, id)).collect()
 }
 
-fn is_of(pid: Pid, id: &str) -> bool {
-    let file = |name: &str| format!("/proc/{pid}/{name}");
-    let contains = |name: &str| {
-        let bytes = fs::read(file(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).contains(id)
-    };
-    // A hook is in no cgroup of the container, but starts in the bundle, or is given the id by the test.
-    let starts_there = || fs::read_link(file("cwd")).is_ok_and(|path| path.to_string_lossy().contains(id));
-    if !contains("cgroup") && !contains("cmdline") && !starts_there() && !contains("environ") {
-        return false;
-    }
-    let stat = fs::read_to_string(file("stat")).unwrap_or_default();
+fn pids() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
+    pids.filter(|pid| *pid != getpid())
+}
+
+fn file_of(pid: Pid, name: &str) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn directory_of(pid: Pid) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default()
+}
+
+fn mentions(pid: Pid, id: &str) -> bool {
+    ["cgroup", "cmdline", "environ"].iter().any(|name| file_of(pid, name).contains(id))
+        || directory_of(pid).to_string_lossy().contains(id)
+}
+
+fn serves(pid: Pid, id: &str) -> bool {
+    let is_in_environment = |environ: String| environ.split(['\0', '=', ':', '/']).any(|word| word == id);
+    file_of(pid, "cgroup").contains(id)
+        || file_of(pid, "cmdline").split('\0').any(|argument| argument == id)
+        // A hook is in no cgroup of the container, but starts in the bundle, or is given the id by the test.
+        || directory_of(pid).iter().any(|name| name == id)
+        || is_in_environment(file_of(pid, "environ"))
+}
+
+fn is_alive(pid: Pid) -> bool {
     // The state is the first field after the parenthesised name.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    file_of(pid, "stat").rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn command_line(pid: Pid) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ")
+    file_of(pid, "cmdline").replace('\0', " ")
 }
 
 /// Every cgroup directory with `id` in its name, parents before children, in all hierarchies.
