@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use husk_conformance::suite::Case;
-use husk_conformance::{Container, Invocation, Lab, Outcome, Stop, case, eventually};
+use husk_conformance::{Container, Finished, Invocation, Lab, Outcome, Stop, case, eventually};
 use serde_json::json;
 
 use crate::attacker::NOTES;
@@ -63,11 +63,14 @@ fn under_attack<'lab>(
 
 /// Enters again and again, and reads the notes.
 fn enter_and_read(container: &Container<'_>, notes: &Path) -> Result<(Vec<String>, u64), Stop> {
-    disturb_and_read(notes, || Ok(drop(container.exec(&[], &["/bin/true"])?.ok())))
+    disturb_and_read(notes, || Ok(container.exec(&[], &["/bin/true"])?.ok()))
 }
 
 /// Lets processes come into the attacker's sight again and again, and reads its notes.
-fn disturb_and_read(notes: &Path, come: impl Fn() -> Outcome) -> Result<(Vec<String>, u64), Stop> {
+fn disturb_and_read(
+    notes: &Path,
+    come: impl Fn() -> Result<Finished, Stop>,
+) -> Result<(Vec<String>, u64), Stop> {
     let entries = rounds().min(500);
     for _ in 0..entries {
         come()?;
@@ -142,7 +145,7 @@ fn neighbours<'lab>(lab: &'lab Lab, change: impl Fn(&mut Container<'lab>), share
         neighbour.config.join(kind, &format!("/proc/{attacker}/ns/{kind}"));
     }
     neighbour.config.args(&["/bin/true"]);
-    let (found, refused) = disturb_and_read(&notes, || Ok(drop(neighbour.run()?.ok())))?;
+    let (found, refused) = disturb_and_read(&notes, || Ok(neighbour.run()?.ok()))?;
     assert_harmless(&found);
     assert!(refused > 0, "the attacker was always too late");
     container.force_delete()?.ok();
@@ -282,7 +285,7 @@ fn exec_directory_through_an_open_file(lab: &Lab) -> Outcome {
 fn capabilities_do_not_grow(lab: &Lab) -> Outcome {
     let mut container = lab.container()?;
     container.up()?;
-    let sets = |finished: husk_conformance::Finished| {
+    let sets = |finished: Finished| {
         let words = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
         words.map(|word| u64::from_str_radix(finished.value(word), 16).unwrap_or(u64::MAX))
     };
