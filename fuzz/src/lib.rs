@@ -160,7 +160,9 @@ pub fn seccomp(bytes: &[u8]) {
         for _ in 0..64 {
             let number = abi.base() + u32::try_from(dice.below(460)).unwrap_or(0);
             let call = abi.call(number, dice.args(&values));
-            let (ran, read) = (machine::run(program.instructions(), &call), reading.answer(&call));
+            // A profile that says two things of one call is answered somehow.
+            let Some(read) = reading.only_answer(&call) else { continue };
+            let ran = machine::run(program.instructions(), &call);
             assert_eq!(ran, read, "{abi:?} {call:x?}\n{}", program.disassemble());
         }
     }
