@@ -68,5 +68,6 @@ containerd_pods() {
   expect 'remove' 0 '' ask remove c
   expect 'a container that eats memory' 0 '' container p hungry --memory 16777216 -- sh -c 'dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1'
   expect_soon 20 'it is reported as killed for memory' 'OOMKilled' ask status hungry
+  expect_soon 20 'it has ended' '"state": 2' ask status hungry
   expect 'the pod is stopped and removed' 0 '' sh -c './cri pod-stop "$(cat /run/p.id)" && ./cri pod-remove "$(cat /run/p.id)"'
 }
