@@ -281,7 +281,8 @@ impl Runtime {
             }
         }
         ids.sort();
-        // One that is deleted meanwhile is no longer one of them.
-        Ok(ids.iter().filter_map(|id| self.load(id).ok()).collect())
+        // One that is deleted meanwhile is no longer one of them, and another runtime's never was.
+        let loaded = ids.iter().filter_map(|id| self.load(id).ok());
+        Ok(loaded.filter(|container| container.directory.is_ours()).collect())
     }
 }

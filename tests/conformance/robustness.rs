@@ -17,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(runtime_killed_in_create, lacks "runc": "leaves the cgroups"),
         case!(half_made_state),
         case!(foreign_files_in_the_state_root),
+        case!(what_another_program_made_is_not_deleted, lacks "runc": "deletes it"),
         case!(bundle_has_spaces_and_links),
         case!(root_is_a_mount),
         case!(root_is_inside_a_shared_mount),
@@ -128,6 +129,34 @@ fn foreign_files_in_the_state_root(lab: &Lab) -> Outcome {
     container.up()?;
     fs::write(container.state_root.join("a-file"), "x")?;
     container.runtime(["list", "--quiet"])?.output()?.ok().prints(&container.id);
+    Ok(())
+}
+
+/// A root that belongs to another runtime, or was misspelt, loses nothing.
+fn what_another_program_made_is_not_deleted(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.up()?;
+    let other = lab.unique("other");
+    let directory = container.state_root.join(&other);
+    fs::create_dir(&directory)?;
+    for file in ["letter.txt", "lock"] {
+        fs::write(directory.join(file), "dear reader")?;
+        for command in [
+            &["delete", &other][..],
+            &["delete", "--force", &other],
+            &["kill", &other, "KILL"],
+            &["start", &other],
+        ] {
+            container
+                .runtime(command)?
+                .output()?
+                .exits(1)
+                .says(&["is not a container of husk: it holds letter.txt"]);
+        }
+        assert_eq!(fs::read_dir(&directory)?.count(), if file == "lock" { 2 } else { 1 });
+    }
+    container.runtime(["list", "--quiet"])?.output()?.ok().prints(&container.id);
+    fs::remove_dir_all(&directory)?;
     Ok(())
 }
 

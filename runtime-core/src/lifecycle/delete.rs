@@ -27,7 +27,7 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
         Ok(record) => record,
         // Damaged, only its directory is known; what else there was, its owner has been told of. One that cannot be
         // read now, for lack of memory or fds, says where the processes are the next time.
-        Err(error) if force == Force::Yes && error.errno().is_none() => None,
+        Err(error) if force == Force::Yes && is_damage(&error) => None,
         Err(error) => return Err(error),
     };
     let Some(record) = record else {
@@ -69,6 +69,11 @@ pub(crate) fn delete(container: &Container, force: Force) -> Result<Deleted> {
     let mut warnings = run_last_hooks(&record, last_hooks);
     warnings.extend(stopped.err());
     Ok(Deleted { warnings })
+}
+
+/// A record that can be read and makes no sense.
+fn is_damage(error: &Error) -> bool {
+    error.kind() == ErrorKind::System && error.errno().is_none()
 }
 
 /// Somebody else changes the container: a `create` or a `start` that may wait for its process for ever. When that has

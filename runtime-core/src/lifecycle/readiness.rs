@@ -11,7 +11,7 @@ use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket;
 use crate::spec::{MountBuilder, Process, Spec};
-use crate::state::StateDirectory;
+use crate::state::{NOTIFY, StateDirectory};
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -24,8 +24,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-/// In the state directory.
-const DIRECTORY: &str = "notify";
+/// In its directory in the state directory.
 const SOCKET: &str = "notify.sock";
 /// In the container, as runc has it.
 const INSIDE: &str = "/run/notify";
@@ -39,7 +38,7 @@ pub(super) fn offer(bundle: &Bundle, state_directory: &Path) -> Bundle {
         let options = ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned);
         let mount = MountBuilder::default()
             .destination(INSIDE)
-            .source(state_directory.join(DIRECTORY))
+            .source(state_directory.join(NOTIFY))
             .options(options)
             .build();
         let mut mounts = spec.mounts().clone().unwrap_or_default();
@@ -56,7 +55,7 @@ pub(super) fn offer(bundle: &Bundle, state_directory: &Path) -> Bundle {
 
 /// Makes the directory, which is mounted into the container and holds nothing yet.
 pub(super) fn make_directory(directory: &StateDirectory) -> Result<()> {
-    let path = directory.path().join(DIRECTORY);
+    let path = directory.path().join(NOTIFY);
     DirBuilder::new()
         .mode(0o755)
         .create(&path)
@@ -72,7 +71,7 @@ pub struct Readiness {
 
 pub(crate) fn listen(container: &Container, manager: &Path) -> Result<Readiness> {
     let manager = socket::connect_to(SockType::Datagram, manager, "cannot connect to NOTIFY_SOCKET")?;
-    let path = container.directory().path().join(DIRECTORY);
+    let path = container.directory().path().join(NOTIFY);
     let directory = File::open(&path).map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => {
             let sentence = format!("container {} was created without a NOTIFY_SOCKET", container.id());

@@ -7,6 +7,7 @@ use super::record::Record;
 use super::template::Template;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,6 +21,11 @@ const RECORDER: &str = "recorder";
 const LOCK: &str = "lock";
 const GATE: &str = crate::start_gate::START;
 const HOOKS: &str = "hooks";
+/// Where the container says that it is ready, a directory.
+pub(crate) const NOTIFY: &str = "notify";
+
+/// All that one of these directories can hold, besides files that are being written.
+const OURS: [&str; 7] = [RECORD, CONFIG, RECORDER, LOCK, GATE, HOOKS, NOTIFY];
 
 /// Who changes a container is done soon, except in a hook that takes its time.
 const LOCK_WITHIN: Duration = Duration::from_secs(10);
@@ -29,6 +35,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct StateDirectory {
     path: PathBuf,
     handle: File,
+    is_new: bool,
 }
 
 /// Held while a container is changed; others wait. Let go on drop, and by the kernel when its holder dies.
@@ -73,7 +80,7 @@ impl StateDirectory {
             Err(error) => return Err(cannot(&error)),
         }
         match File::open(&path) {
-            Ok(handle) => Ok(StateDirectory { path, handle }),
+            Ok(handle) => Ok(StateDirectory { path, handle, is_new: true }),
             Err(error) => {
                 let _ = fs::remove_dir(&path);
                 Err(cannot(&error))
@@ -85,7 +92,7 @@ impl StateDirectory {
     pub(crate) fn open(root: &Path, id: &ContainerId) -> Result<StateDirectory> {
         let path = root.join(id.as_str());
         match File::open(&path) {
-            Ok(handle) => Ok(StateDirectory { path, handle }),
+            Ok(handle) => Ok(StateDirectory { path, handle, is_new: false }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(Error::new(ErrorKind::NotFound, format!("container does not exist: {id}")))
             }
@@ -129,7 +136,16 @@ impl StateDirectory {
             io::ErrorKind::NotFound => self.gone(),
             _ => Error::io(format!("cannot lock {}", path.display()), "flock", error),
         };
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let open =
+            |create| File::options().create(create).truncate(false).write(true).mode(0o600).open(&path);
+        let file = match open(self.is_new) {
+            // Its runtime died before it had the lock, if it was a container's.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_ours()?;
+                open(true)
+            }
+            file => file,
+        };
         let file = file.map_err(|error| cannot(&error))?;
         loop {
             match file.try_lock() {
@@ -194,13 +210,35 @@ impl StateDirectory {
         let path = self.path.join(RECORD);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.check_ours().map(|()| None),
             Err(error) => return Err(Error::io(format!("cannot read {}", path.display()), "read", &error)),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             Error::new(ErrorKind::System, format!("{} is damaged: {error}", path.display()))
                 .with_hint("delete --force removes the container")
         })
+    }
+
+    /// A directory without a record was left by a crash, or is none of ours: another runtime's container, if somebody gave
+    /// its root to this one, or whatever else a root that was misspelt contains. That is not to be deleted.
+    fn check_ours(&self) -> Result<()> {
+        let foreign = fs::read_dir(&self.path).into_iter().flatten().flatten().find(|entry| {
+            let name = entry.file_name();
+            !OURS.iter().any(|&ours| name == ours) && !is_unfinished(&name)
+        });
+        let Some(foreign) = foreign else { return Ok(()) };
+        let sentence = format!(
+            "{} is not a container of husk: it holds {}",
+            self.path.display(),
+            foreign.file_name().display()
+        );
+        Err(Error::new(ErrorKind::InvalidInput, sentence)
+            .with_hint("another runtime may have made it; husk's own containers are found by the --root that they were made with"))
+    }
+
+    /// Whether it is a container's, or may have become one's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.path.join(RECORD).exists() || self.check_ours().is_ok()
     }
 
     /// A new flight recorder, or the one that is there.
@@ -250,6 +288,12 @@ fn holder(file: &File) -> Option<i32> {
         _ => None,
     });
     held.find(|&pid| pid > 0)
+}
+
+/// Whether [`replace_file`] was killed in the middle of one of ours.
+fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    OURS.iter().any(|ours| name.strip_prefix(b".").is_some_and(|name| name.starts_with(ours.as_bytes())))
 }
 
 /// Replaces a file: readers see the old content or the new.

@@ -23,7 +23,7 @@ mod status;
 mod template;
 mod time;
 
-pub(crate) use directory::{StateDirectory, replace_file};
+pub(crate) use directory::{NOTIFY, StateDirectory, replace_file};
 pub(crate) use filters::FilterCache;
 pub(crate) use record::{InitRecord, Record};
 pub(crate) use status::{Alive, find_init, standing, start_time, status};
