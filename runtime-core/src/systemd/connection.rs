@@ -8,7 +8,7 @@
 use super::message::{self, Body, Incoming, Kind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SystemdManager;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const LONGEST_MESSAGE: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: UnixStream,
+    stream: BufReader<UnixStream>,
     is_bus: bool,
     deadline: Instant,
     last_serial: u32,
@@ -59,7 +59,7 @@ impl Connection {
             match connect(&socket.address) {
                 Ok(stream) => {
                     let is_bus = socket.is_bus;
-                    let ended = Vec::new();
+                    let (stream, ended) = (BufReader::new(stream), Vec::new());
                     let mut connection = Connection { stream, is_bus, deadline, last_serial: 0, ended };
                     connection.authenticate()?;
                     if is_bus {
@@ -186,15 +186,20 @@ impl Connection {
 
     fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let left = self.time_left()?;
-        let sent = self.stream.set_write_timeout(Some(left)).and_then(|()| self.stream.write_all(bytes));
+        let stream = self.stream.get_mut();
+        let sent = stream.set_write_timeout(Some(left)).and_then(|()| stream.write_all(bytes));
         sent.map_err(|error| talk_error("write", &error))
     }
 
     fn receive(&mut self, mut bytes: &mut [u8]) -> Result<()> {
         while !bytes.is_empty() {
             let left = self.time_left()?;
-            let read = self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(bytes));
-            match read {
+            // What is here already makes nobody wait.
+            let patience = match self.stream.buffer() {
+                [] => self.stream.get_ref().set_read_timeout(Some(left)),
+                _ => Ok(()),
+            };
+            match patience.and_then(|()| self.stream.read(bytes)) {
                 Ok(0) => return Err(talk_error("read", &io::ErrorKind::UnexpectedEof.into())),
                 Ok(length) => bytes = &mut bytes[length..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -239,8 +244,13 @@ mod tests {
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(said).unwrap();
         let deadline = Instant::now() + Duration::from_millis(50);
-        let mut connection =
-            Connection { stream, is_bus: false, deadline, last_serial: 0, ended: Vec::new() };
+        let mut connection = Connection {
+            stream: BufReader::new(stream),
+            is_bus: false,
+            deadline,
+            last_serial: 0,
+            ended: Vec::new(),
+        };
         let error =
             connection.authenticate().and_then(|()| connection.ask("Hello", Body::default())).unwrap_err();
         std::fs::remove_file(path).unwrap();
