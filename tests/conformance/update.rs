@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(cpu),
         case!(processors_and_nodes),
         case!(idle_burst_and_weight, lacks "runc 1.1": "knows none of these flags but the weight"),
+        case!(weight_of_an_idle_cgroup, lacks "runc": "warns only where systemd makes the cgroup"),
         case!(real_time),
         case!(resources_from_a_file),
         case!(resources_from_standard_input),
@@ -172,6 +173,17 @@ fn idle_burst_and_weight(lab: &Lab) -> Outcome {
         }
         None => drop(finished.exits(1).says(&["/linux/resources/blockIO/weight"])),
     }
+    Ok(())
+}
+
+fn weight_of_an_idle_cgroup(lab: &Lab) -> Outcome {
+    let container = up_with(lab, "cpu", json!({"shares": 512}))?;
+    let both = update(&container, &["--cpu-share", "200", "--cpu-idle", "1"])?;
+    both.ok().says(&["unable to apply both"]);
+    assert_eq!(read(&container, "cpu", "cpu.idle", "cpu.idle")?, "1");
+    let idle = update(&container, &["--cpu-idle", "0"])?.ok();
+    assert!(!idle.stderr.contains("unable"), "{idle}");
+    assert_eq!(read(&container, "cpu", "cpu.idle", "cpu.idle")?, "0");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::args::Update;
 use crate::given;
-use crate::report::Failure;
+use crate::report::{Failure, warn};
 use husk_core::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 
 #[inline(never)] // see `dispatch`
@@ -14,7 +14,20 @@ pub(crate) fn run(context: &Context<'_>, args: &Update) -> Result<u8, Failure> {
         None => limits(args),
     };
     container.update_with_schemata(&resources, &schemata(args)?)?;
+    if is_weighted_and_idle(&resources) {
+        warn(context.log, "unable to apply both a CPU weight and cpu.idle: an idle cgroup has no weight");
+    }
     Ok(0)
+}
+
+/// Whether it asks for a weight that the kernel does not look at (cgroup-v2, "cpu.idle").
+fn is_weighted_and_idle(resources: &LinuxResources) -> bool {
+    let cpu = resources.cpu().as_ref();
+    let by_fields = cpu.is_some_and(|cpu| cpu.idle() == Some(1) && cpu.shares().is_some());
+    let by_files = resources.unified().as_ref().is_some_and(|files| {
+        files.get("cpu.idle").is_some_and(|value| value.trim() == "1") && files.contains_key("cpu.weight")
+    });
+    by_fields || by_files
 }
 
 /// Shares of cache and memory bandwidth. With --resources too: a file of resources has no place for them.
