@@ -117,13 +117,16 @@ pub struct MemoryStats {
     #[serde(skip_serializing_if = "is_zero")]
     pub cache: u64,
     /// All memory.
+    #[serde(skip_serializing_if = "MemoryUsage::is_zero")]
     pub usage: MemoryUsage,
     /// Memory and swap together.
+    #[serde(skip_serializing_if = "MemoryUsage::is_zero")]
     pub swap: MemoryUsage,
     /// The kernel's part; cgroup v1 only.
+    #[serde(skip_serializing_if = "MemoryUsage::is_zero")]
     pub kernel: MemoryUsage,
     /// Buffers of TCP; cgroup v1 only.
-    #[serde(rename = "kernelTCP")]
+    #[serde(rename = "kernelTCP", skip_serializing_if = "MemoryUsage::is_zero")]
     pub kernel_tcp: MemoryUsage,
     /// `memory.stat`, in the kernel's own words.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -147,6 +150,13 @@ pub struct MemoryUsage {
     pub max: u64,
     /// How often the limit was hit.
     pub failcnt: u64,
+}
+
+impl MemoryUsage {
+    /// Of what this layout does not count, runc has no key.
+    fn is_zero(&self) -> bool {
+        *self == MemoryUsage::default()
+    }
 }
 
 /// Processes.
