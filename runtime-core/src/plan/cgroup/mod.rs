@@ -188,6 +188,7 @@ pub(crate) fn plan(
         }
     }
     plan.writes = writer.writes;
+    leave_out_idle_weight(&mut plan.writes);
     if let Some(unit) = &mut plan.unit {
         unit.properties.extend(unit::properties_of(&mut plan.writes));
     }
@@ -316,6 +317,13 @@ fn directories(place: &Place, host: &Host) -> Vec<CgroupDirectory> {
 
 fn report(problems: &mut Vec<Problem>, pointer: impl Into<String>, message: impl Into<String>) {
     problems.push(Problem { pointer: pointer.into(), message: message.into() });
+}
+
+/// The kernel takes no weight of an idle group, which has none, and systemd makes it idle before anything is written.
+fn leave_out_idle_weight(writes: &mut Vec<CgroupWrite>) {
+    if writes.iter().any(|write| write.file == "cpu.idle" && write.value.trim() == "1") {
+        writes.retain(|write| write.file != "cpu.weight");
+    }
 }
 
 /// Collects the writes of one plan.

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{CgroupDirectory, CgroupPlan, UnitProperty, Writer, unit, v1, v2};
+use super::{CgroupDirectory, CgroupPlan, UnitProperty, Writer, leave_out_idle_weight, unit, v1, v2};
 use crate::error::{Error, Problem, Result};
 use oci_spec::runtime as spec;
 use std::path::PathBuf;
@@ -53,6 +53,7 @@ pub(crate) fn plan_update(
     if !problems.is_empty() {
         return Err(Error::problems_found(problems));
     }
+    leave_out_idle_weight(&mut writes);
     let properties = if has_unit { unit::properties_of(&mut writes) } else { Vec::new() };
     Ok(UpdatePlan {
         properties,

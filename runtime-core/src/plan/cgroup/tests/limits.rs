@@ -128,11 +128,7 @@ fn cpu() {
             &["cpu.cfs_quota_us=-1", "?cpu.cfs_burst_us=0"],
         ),
         (cpu(json!({ "period": 50_000 })), &["cpu.max=max 50000"], &["cpu.cfs_period_us=50000"]),
-        (
-            cpu(json!({ "idle": 1, "shares": 2 })),
-            &["cpu.weight=1", "cpu.idle=1"],
-            &["cpu.shares=2", "cpu.idle=1"],
-        ),
+        (cpu(json!({ "idle": 1, "shares": 2 })), &["cpu.idle=1"], &["cpu.shares=2", "cpu.idle=1"]),
         (
             cpu(json!({ "idle": 2 })),
             &["/linux/resources/cpu/idle: must be 0 or 1"],
