@@ -71,8 +71,8 @@ fn assemble(process: &mut Executed<'_>) -> Result<Infallible> {
     // Who: the process's user.
     recorder.at(Step::Ready)?;
     say(process.channel, Word::Ready)?;
+    sys::reset_signals()?;
     wait_for_go(process.channel)?;
     filter::install_at(SeccompPoint::BeforeStart, process.program.plan, process.channel, recorder)?;
-    sys::reset_signals()?;
     entry::execute(&process.program, process.channel, index, recorder)
 }

@@ -141,6 +141,8 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     sys::end_on_signals()?;
     recorder.at(Step::Ready)?;
     say(init.channel, Word::Ready)?;
+    // What matters only to the program, while the runtime has its own to do.
+    sys::reset_other_signals();
     filter::install_at(SeccompPoint::BeforeStart, &plan.process, init.channel, recorder)?;
     recorder.at(Step::StartGate)?;
     start_gate::wait(init.start)?;

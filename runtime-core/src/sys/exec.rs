@@ -101,16 +101,17 @@ pub(crate) fn dup_to(old: RawFd, new: RawFd) -> Result<()> {
 ///
 /// `rt_sigaction(2)`, `rt_sigprocmask(2)`.
 pub(crate) fn reset_signals() -> Result<()> {
-    default_signals(&[libc::SIGKILL, libc::SIGSTOP])
+    default_signals(&[libc::SIGKILL, libc::SIGSTOP]);
+    unblock_signals()
 }
 
 /// The signals that ask a process to end (signal(7)).
 const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
-/// As [`reset_signals`], but those that ask a process to end do so until execve(2), which takes handlers away. Process 1 of
+/// Those that ask a process to end do so until execve(2), which takes handlers away, and none is blocked. Process 1 of
 /// a pid namespace has to want it: what stays at its default does nothing to it (pid_namespaces(7)).
 ///
-/// `sigaction(2)`, and the same calls.
+/// `sigaction(2)`, `rt_sigprocmask(2)`.
 pub(crate) fn end_on_signals() -> Result<()> {
     extern "C" fn end(signal: i32) {
         super::exit(128 + signal);
@@ -127,12 +128,17 @@ pub(crate) fn end_on_signals() -> Result<()> {
             )?;
         }
     }
+    unblock_signals()
+}
+
+/// As [`reset_signals`], after [`end_on_signals`], which stays.
+pub(crate) fn reset_other_signals() {
     let [hup, int, quit, term] = ENDING;
-    default_signals(&[libc::SIGKILL, libc::SIGSTOP, hup, int, quit, term])
+    default_signals(&[libc::SIGKILL, libc::SIGSTOP, hup, int, quit, term]);
 }
 
 /// All but those.
-fn default_signals(but: &[i32]) -> Result<()> {
+fn default_signals(but: &[i32]) {
     for signal in (1..=64).filter(|signal| !but.contains(signal)) {
         // `struct kernel_sigaction` all zero is SIG_DFL without flags; the fourth argument is the size of its mask.
         let default = [0u64; 4];
@@ -141,6 +147,9 @@ fn default_signals(but: &[i32]) -> Result<()> {
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8usize)
         };
     }
+}
+
+fn unblock_signals() -> Result<()> {
     let none = 0u64;
     // SAFETY: a mask of 8 bytes, as the last argument says.
     let value = unsafe {
