@@ -182,10 +182,7 @@ impl Mounter<'_> {
             Err(_) if itself => resolve::open_itself_or_make(self.root, path, make)?,
             Err(_) => resolve::open_or_make(self.root, path, make)?,
         };
-        if sys::filesystem_magic(found.as_fd())? == libc::PROC_SUPER_MAGIC {
-            return Err(Failed::new(Call::InsideProc, Errno::EPERM));
-        }
-        Ok(found)
+        outside_proc(found)
     }
 
     /// The directory to mount onto, and whether it was there.
@@ -193,11 +190,17 @@ impl Mounter<'_> {
         if plain {
             return Ok((self.ordinary_directory(target)?, true));
         }
-        if let Ok(found) = resolve::open_plain(self.root, target) {
-            return Ok((found, true));
+        match resolve::open_plain(self.root, target) {
+            Ok(found) => Ok((found, true)),
+            Err(Failed { errno: Errno::ENOENT, .. }) => {
+                let made = resolve::make_and_open(self.root, target, Make::Directory)?;
+                Ok((outside_proc(made)?, false))
+            }
+            Err(_) => {
+                let was_there = resolve::open(self.root, target).is_ok();
+                Ok((self.target(target, Make::Directory, false)?, was_there))
+            }
         }
-        let was_there = resolve::open(self.root, target).is_ok();
-        Ok((self.target(target, Make::Directory, false)?, was_there))
     }
 
     /// For a `proc` or `sysfs`: a symbolic link in the image must not decide where these go (CVE-2019-19921).
@@ -216,6 +219,14 @@ impl Mounter<'_> {
             Err(failed) => Err(failed),
         }
     }
+}
+
+/// No link of the image has led into a procfs.
+fn outside_proc(found: OwnedFd) -> Result<OwnedFd> {
+    if sys::filesystem_magic(found.as_fd())? == libc::PROC_SUPER_MAGIC {
+        return Err(Failed::new(Call::InsideProc, Errno::EPERM));
+    }
+    Ok(found)
 }
 
 /// mount(2), onto the working directory, which is the target itself and not a path to it. Gives what is mounted.

@@ -113,26 +113,36 @@ fn make_missing(root: BorrowedFd<'_>, path: &PathBuffer, make: Make) -> Result<M
     let (directory, name) = split(path.as_bytes());
     prefix.push(directory)?;
     prefix.push(b"/")?;
-    // Mostly no more than the last is missing.
-    let (mut here, mut rest) = match open(root, prefix.as_cstr()) {
-        Ok(directory) => (directory, name),
+    // Mostly no more than the last is missing: then it is not looked for once more.
+    let (mut here, mut rest, mut is_missing) = match open(root, prefix.as_cstr()) {
+        Ok(directory) => (directory, name, true),
         Err(_) => {
             prefix = PathBuffer::new();
             prefix.push(b"/")?;
-            (open(root, c"/")?, path.as_bytes())
+            (open(root, c"/")?, path.as_bytes(), false)
         }
     };
     while let Some((name, after)) = first_component(rest) {
         let is_last = first_component(after).is_none();
         let parent_length = prefix.length;
         prefix.push(name)?;
-        match open(root, prefix.as_cstr()) {
+        let found = match is_missing {
+            true => Err(Failed::new(Call::Openat2, Errno::ENOENT)),
+            false => open(root, prefix.as_cstr()),
+        };
+        match found {
             Ok(next) => here = next,
             Err(Failed { errno: Errno::ENOENT, .. }) => {
                 let component = self::name(name)?;
                 let what = if is_last { make } else { Make::Directory };
                 match make_one(here.as_fd(), component.as_cstr(), what) {
                     Ok(next) => here = next,
+                    // It has come in the meantime, or is a link.
+                    Err(Failed { errno: Errno::EEXIST, .. }) if is_missing => {
+                        is_missing = false;
+                        prefix.length = parent_length;
+                        continue;
+                    }
                     Err(Failed { errno: Errno::EEXIST, .. }) => {
                         return detour(here.as_fd(), &prefix, parent_length, component.as_cstr(), after);
                     }
