@@ -20,7 +20,6 @@ mod args;
 #[path = "../../seccomp/tests/oracle/mod.rs"]
 mod oracle;
 
-use clap::Parser;
 use husk_core::{Bundle, ContainerId, CreateOptions, Host, Runtime, SystemdManager, fuzzing, spec};
 use oracle::reading::Reading;
 use oracle::{Abi, Dice, machine, values};
@@ -201,7 +200,7 @@ pub fn recorder(bytes: &[u8]) {
 pub fn arguments(bytes: &[u8]) {
     let words = bytes.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
     let line: Vec<OsString> = [OsString::from("husk")].into_iter().chain(words).collect();
-    match args::Cli::try_parse_from(args::spell_out(line, args::table)) {
+    match args::Cli::read(&args::spell_out(line, args::table)) {
         Ok(cli) => assert!(!format!("{cli:?}").is_empty()),
         Err(error) => assert!(!error.render().to_string().is_empty()),
     }

@@ -8,7 +8,7 @@ use crate::args::{self, Cli};
 use crate::log::Log;
 use crate::report::{self, Failure};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Command, FromArgMatches};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ impl End {
 
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, End> {
     let args = args::spell_out(args, args::table);
-    Cli::try_parse_from(&args).map_err(|error| match error.kind() {
+    Cli::read(&args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp => {
             let heading = if alias::is_runc() {
                 alias::help_heading(command_of(&args).as_ref())
@@ -90,7 +90,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
 }
 
 fn built_table() -> Command {
-    let mut table = Cli::command();
+    let mut table = args::table();
     table.build();
     table
 }
@@ -115,6 +115,6 @@ fn hint(error: &clap::Error, text: &str) -> Option<String> {
 
 /// `husk` alone: the first screen.
 pub(crate) fn first_screen() -> Result<u8, Failure> {
-    let help = Cli::command().render_help();
+    let help = args::table().render_help();
     crate::output::write(|out| write!(out, "{help}"))
 }

@@ -30,25 +30,46 @@ pub(crate) use tools::{
 };
 pub(crate) use user::parse_user;
 
-use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches};
 use std::ffi::OsString;
 
 /// Everything on one line of a shell.
-#[derive(Debug, Parser)]
-#[command(
-    name = "husk",
-    about = "Runs Linux containers described by OCI bundles",
-    args_override_self = true,
-    disable_version_flag = true,
-    help_template = TOP_HELP,
-    subcommand_help_heading = "Commands",
-    subcommand_value_name = "COMMAND"
-)]
+#[derive(Debug)]
 pub(crate) struct Cli {
-    #[command(flatten)]
     pub(crate) global: Global,
-    #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a line by the commands that it names alone, since to build the others is work for nothing. What cannot be read
+    /// that way, such as a call for help, is read once more by the whole table, which knows what to say.
+    pub(crate) fn read(line: &[OsString]) -> Result<Cli, clap::Error> {
+        let is_named = |name: &str| line.iter().skip(1).any(|word| word == name);
+        Cli::read_by(table_of(is_named), line).or_else(|_| Cli::read_by(table(), line))
+    }
+
+    fn read_by(table: clap::Command, line: &[OsString]) -> Result<Cli, clap::Error> {
+        let matches = table.try_get_matches_from(line)?;
+        let command = matches.subcommand().is_some().then(|| Command::from_arg_matches(&matches));
+        Ok(Cli { global: Global::from_arg_matches(&matches)?, command: command.transpose()? })
+    }
+}
+
+/// How lines look and read, as clap sees it.
+pub(crate) fn table() -> clap::Command {
+    table_of(|_| true)
+}
+
+/// The same with some of the commands alone.
+fn table_of(is_wanted: impl Fn(&str) -> bool) -> clap::Command {
+    let top = clap::Command::new("husk")
+        .about("Runs Linux containers described by OCI bundles")
+        .args_override_self(true)
+        .disable_version_flag(true)
+        .help_template(TOP_HELP)
+        .subcommand_help_heading("Commands")
+        .subcommand_value_name("COMMAND");
+    Command::add_to(Global::augment_args(top), is_wanted)
 }
 
 /// The screen that `husk` and `husk --help` show. A test holds it against the table below.
@@ -101,23 +122,16 @@ macro_rules! commands {
             $($variant($args),)*
         }
 
-        impl Subcommand for Command {
-            fn augment_subcommands(table: clap::Command) -> clap::Command {
-                table$(.subcommand(
-                    clap::Command::new($name)$(.$setting(true))?.defer(<$args as Args>::augment_args),
-                ))*
+        impl Command {
+            fn add_to(mut table: clap::Command, is_wanted: impl Fn(&str) -> bool) -> clap::Command {
+                $(if is_wanted($name) {
+                    table = table.subcommand(
+                        clap::Command::new($name)$(.$setting(true))?.defer(<$args as Args>::augment_args),
+                    );
+                })*
+                table
             }
 
-            fn augment_subcommands_for_update(table: clap::Command) -> clap::Command {
-                Command::augment_subcommands(table)
-            }
-
-            fn has_subcommand(name: &str) -> bool {
-                [$($name),*].contains(&name)
-            }
-        }
-
-        impl FromArgMatches for Command {
             fn from_arg_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
                 match matches.subcommand() {
                     $(Some(($name, matches)) => Ok(Command::$variant(<$args>::from_arg_matches(matches)?)),)*
@@ -125,13 +139,6 @@ macro_rules! commands {
                 }
             }
 
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-                *self = Command::from_arg_matches(matches)?;
-                Ok(())
-            }
-        }
-
-        impl Command {
             pub(crate) fn name(&self) -> &'static str {
                 match self {
                     $(Command::$variant(_) => $name,)*
@@ -183,11 +190,6 @@ pub(crate) fn after_dashes(words: &[String]) -> &[String] {
         Some((dashes, rest)) if dashes == "--" => rest,
         _ => words,
     }
-}
-
-/// How one command looks and reads, as clap sees it.
-pub(crate) fn table() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
 }
 
 #[cfg(test)]
