@@ -2,19 +2,17 @@
 //! place.
 
 use crate::commands::Context;
+use husk_core::Container;
 use husk_core::plan::{CpuSet, Step};
 use husk_core::spec::Process;
-use husk_core::{Container, is_sealed};
 
 /// A container that was created.
 pub(crate) fn creation(context: &Context<'_>, container: &Container) {
     let log = context.log;
-    if is_sealed() {
-        log.debug(format_args!(
-            "the binary is sealed by a read-only detached mount of it; runc says of its own way: runc exeseal: using \
-             /proc/self/exe clone, runc exeseal: using overlayfs for sealed /proc/self/exe"
-        ));
-    }
+    log.debug(format_args!(
+        "the binary is out of the container's reach; runc says of its own way: runc exeseal: using /proc/self/exe clone, \
+         runc exeseal: using overlayfs for sealed /proc/self/exe"
+    ));
     for (step, after) in container.timeline().unwrap_or_default() {
         let place = match step {
             Step::Clone => "nsexec container setup: ",

@@ -5,6 +5,7 @@ use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::options::{CreateOptions, ExecOptions};
+use crate::own_binary::Shelter;
 use crate::plan::{HookPlan, Plan, ProcessPlan, SeccompContext, Step, plan_exec};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
@@ -100,8 +101,8 @@ impl Container {
         &self.directory
     }
 
-    pub(crate) fn check_own_binary(&self) -> Result<()> {
-        self.shared.check_own_binary()
+    pub(crate) fn shelter(&self) -> Result<Option<Shelter>> {
+        self.shared.shelter()
     }
 
     pub(crate) fn step_timeout(&self) -> Duration {

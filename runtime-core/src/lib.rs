@@ -101,8 +101,9 @@
 //! # The program's own binary
 //!
 //! A process that enters a container can be made to open the file that it was started from, and a container that may
-//! write to that file owns the host the next time it runs (CVE-2019-5736). [`seal_own_binary`] moves the program onto a
-//! read-only detached mount of its own file; call it before there are threads. Without it creating and
+//! write to that file owns the host the next time it runs (CVE-2019-5736). Each process that is made for a container
+//! therefore runs from a read-only detached mount of that file. Where that cannot be done, without root for example,
+//! [`seal_own_binary`] moves the program itself; call it first thing in `main`. Where neither works creating and
 //! entering are refused, unless [`Runtime::allow_unsealed_binary`] says that the binary cannot be reached, for example
 //! because it lies on a read-only file system, or that no container is hostile.
 //!

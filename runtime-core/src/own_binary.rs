@@ -1,35 +1,50 @@
 //! The runtime's own executable, out of the container's reach.
 //!
 //! A process that enters a container can be made to execute, or to hold open, the very file it was started from, and
-//! a container that may write to that file owns the host the next time it runs (CVE-2019-5736). So the program
-//! runs from a detached read-only mount of its own file: what a container reaches through `/proc/PID/exe` then
-//! cannot be opened for writing, whoever asks. No byte is copied.
+//! a container that may write to that file owns the host the next time it runs (CVE-2019-5736). So every process that
+//! is made for a container runs, before it does anything else, from a detached read-only mount of that file: what a
+//! container reaches through `/proc/PID/exe` then cannot be opened for writing, whoever asks. No byte is copied, and
+//! the program that makes the process stays as it is: it is in no container.
 //!
-//! Three ways lead there, the cheapest first: to map the program anew from that mount, which takes a process of one
-//! thread and a kernel with checkpoint/restore; to execute it once more from that mount, which takes a whole start
-//! of a program; and without the privilege to mount, to execute a sealed copy in memory.
+//! Where that cannot be (a kernel without checkpoint/restore, or no privilege to mount) the program itself has to be moved
+//! first, with a start of its own: it is executed once more from such a mount, or from a sealed copy in memory.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{self, CStrings, Failed, MOUNT_ATTR_RDONLY};
+use crate::error::{Error, Result};
+use crate::sys::{self, CStrings, Failed, MOUNT_ATTR_RDONLY, NewImage};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const SELF: &std::ffi::CStr = c"/proc/self/exe";
 
-/// This image was mapped anew from a read-only mount: nothing that one could ask the kernel tells it as surely.
-static MAPPED_ANEW: AtomicBool = AtomicBool::new(false);
+/// What [`seal_own_binary`] has found to work.
+static FOUND: Mutex<Option<Shelter>> = Mutex::new(None);
 
-/// Whether this program runs from a file that nobody can write through `/proc/PID/exe`.
+/// What a new process runs from. To be kept until that is so, and better let go of then than before: it may be the last
+/// hold on the mount as such, whose end takes the kernel a while. The file in it goes on without.
+#[derive(Debug)]
+pub(crate) struct Shelter {
+    pub(crate) image: Arc<NewImage>,
+    _mount: Option<OwnedFd>,
+}
+
+impl Shelter {
+    /// From a mount that nobody can remount: it is in no mount namespace.
+    fn make() -> sys::Result<Shelter> {
+        let mount = readonly_mount()?;
+        let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).unwrap_or_default();
+        let file = sys::openat2(sys::cwd(), &path, libc::O_RDONLY, 0, 0)?;
+        Ok(Shelter { image: Arc::new(NewImage::of(file)?), _mount: Some(mount) })
+    }
+}
+
+/// Whether this program itself runs from a file that nobody can write through `/proc/PID/exe`. It need not, where the
+/// processes that it makes do: see [`seal_own_binary`].
 #[must_use]
 pub fn is_sealed() -> bool {
-    if MAPPED_ANEW.load(Ordering::Relaxed) {
-        return true;
-    }
     // What execveat(2) with an fd leaves in the auxiliary vector: it cannot be a path that somebody may write to.
     sys::executed_from_fd() && (is_on_readonly_mount() || has_all_seals())
 }
@@ -46,9 +61,11 @@ fn has_all_seals() -> bool {
     fcntl(&own, FcntlArg::F_GET_SEALS).is_ok_and(|seals| seals & wanted.bits() == wanted.bits())
 }
 
-/// Puts this program's own file where no container can write to it. Call it first thing in `main`, before there are
-/// threads: where the program cannot be moved in place it is executed again, with the same arguments and environment,
-/// and the second time this returns at once.
+/// Sees to it that no container can write to this program's own file. Call it first thing in `main`.
+///
+/// As root, on a kernel with checkpoint/restore, there is nothing to do: each process that is made for a container
+/// leaves the file by itself. Otherwise the program is executed again, with the same arguments and environment, from
+/// where nobody can write, and the second time this returns at once.
 ///
 /// # Errors
 /// [`ErrorKind::System`] when neither a mount nor a copy can be made, for example because `/proc` is missing.
@@ -57,12 +74,15 @@ pub fn seal_own_binary() -> Result<()> {
         name_after_argument();
         return Ok(());
     }
+    if let Ok(shelter) = Shelter::make() {
+        *FOUND.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelter);
+        return Ok(());
+    }
     let cannot = |failed: Failed| {
         Error::os("cannot protect the runtime's own binary", failed.call.name(), failed.errno)
             .with_hint("husk needs /proc mounted, and either CAP_SYS_ADMIN or memfd_create(2)")
     };
     let file = match readonly_mount() {
-        Ok(mount) if map_anew(mount.as_fd()).is_ok() => return Ok(()),
         Ok(mount) => mount,
         Err(_) => sealed_copy()?,
     };
@@ -79,23 +99,10 @@ pub fn seal_own_binary() -> Result<()> {
     Err(cannot(sys::execve_fd(file.as_fd(), &argv, &envp)))
 }
 
-/// Nobody can remount it: it is in no mount namespace, and lasts as long as this program runs.
 fn readonly_mount() -> sys::Result<OwnedFd> {
     let mount = sys::open_tree(sys::cwd(), SELF, false)?;
     sys::mount_setattr(mount.as_fd(), false, MOUNT_ATTR_RDONLY, 0, 0)?;
     Ok(mount)
-}
-
-/// Goes on in this very process, from the mount. A failure leaves a program that works as it did before.
-fn map_anew(mount: BorrowedFd<'_>) -> std::io::Result<()> {
-    // Two links for the directory, one for each thread.
-    if std::fs::metadata("/proc/self/task")?.nlink() != 3 {
-        return Err(std::io::ErrorKind::ResourceBusy.into());
-    }
-    let file = File::open(format!("/proc/self/fd/{}", mount.as_raw_fd()))?;
-    sys::run_from(file.as_fd()).map_err(|failed| failed.errno)?;
-    MAPPED_ANEW.store(true, Ordering::Relaxed);
-    Ok(())
 }
 
 fn sealed_copy() -> Result<OwnedFd> {
@@ -120,11 +127,19 @@ fn name_after_argument() {
     }
 }
 
-/// For [`crate::Runtime`]: refuses to go on without protection.
-pub(crate) fn check() -> Result<()> {
-    if is_sealed() {
-        return Ok(());
+/// What the next process that is made for a container has to run from; `None` where this program does so itself.
+pub(crate) fn shelter() -> Result<Option<Shelter>> {
+    if let Some(Shelter { image, _mount: mount }) = &mut *FOUND.lock().unwrap_or_else(PoisonError::into_inner)
+    {
+        return Ok(Some(Shelter { image: image.clone(), _mount: mount.take() }));
     }
-    Err(Error::new(ErrorKind::InvalidState, "this program's own binary could be overwritten from within a container")
-        .with_hint("call husk_core::seal_own_binary() first thing in main, or Runtime::allow_unsealed_binary() if no container can harm it"))
+    if is_sealed() {
+        return Ok(None);
+    }
+    Shelter::make().map(Some).map_err(|failed| {
+        let message = "this program's own binary could be overwritten from within a container";
+        Error::os(message, failed.call.name(), failed.errno).with_hint(
+            "call husk_core::seal_own_binary() first thing in main, or Runtime::allow_unsealed_binary() if no container can harm it",
+        )
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::own_binary;
+use crate::own_binary::{self, Shelter};
 use crate::patience::STEP_WITHIN;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,8 +33,9 @@ impl Shared {
         self.step_timeout
     }
 
-    pub(crate) fn check_own_binary(&self) -> Result<()> {
-        if self.allow_unsealed { Ok(()) } else { own_binary::check() }
+    /// What a new process runs from, out of the container's reach.
+    pub(crate) fn shelter(&self) -> Result<Option<Shelter>> {
+        if self.allow_unsealed { Ok(None) } else { own_binary::shelter() }
     }
 }
 

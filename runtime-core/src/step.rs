@@ -56,6 +56,8 @@ steps! {
     /// Run the prestart and createRuntime hooks.
     RuntimeHook,
     // The new process: where it lives.
+    /// Run from a read-only mount of the runtime's own file, before anything else.
+    LeaveOwnFile,
     /// Bind an executed process to the processors that it is to have until it is in the cgroup.
     InitialAffinity,
     /// Enter the cgroups that it was not born in.

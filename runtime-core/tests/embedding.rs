@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{PipeReader, Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ fn main() {
         ("no_stdio", no_stdio),
         ("a_terminal_comes_back", a_terminal_comes_back),
         ("fds_go_to_nobody_else", fds_go_to_nobody_else),
+        ("the_own_binary_is_out_of_reach", the_own_binary_is_out_of_reach),
         ("a_handle_is_loaded_by_another_program", a_handle_is_loaded_by_another_program),
         ("a_dropped_handle_leaves_the_container", a_dropped_handle_leaves_the_container),
         ("waiting_twice_gives_one_answer", waiting_twice_gives_one_answer),
@@ -324,6 +326,35 @@ fn reload(state: &str, name: &str) {
     println!("{}", container.state().expect("state").status);
     container.resume().expect("resume");
     container.kill(9).expect("kill");
+}
+
+/// CVE-2019-5736, seen from outside: what a waiting init is said to run is this very file, and nobody writes to it there,
+/// whatever else of it this program has mapped.
+fn the_own_binary_is_out_of_reach() {
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+    use nix::sys::statvfs::FsFlags;
+    let lab = Lab::new();
+    let own = File::open("/proc/self/exe").expect("open");
+    let length = std::num::NonZeroUsize::new(1 << 16).expect("a length");
+    // SAFETY: a new mapping, which nothing refers to.
+    let map = || unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, &own, 0) };
+    // Some readers of backtraces keep such a mapping.
+    let mappings = [map().expect("map"), map().expect("map")];
+    let options = CreateOptions::new().stdio(Stdio::Null);
+    let created = lab.create("sealed", &configs::small("true"), &options);
+    for mapping in mappings {
+        // SAFETY: mapped above with this length.
+        unsafe { munmap(mapping, length.get()) }.expect("unmap");
+    }
+    let Created { container, mut init } = created.expect("create");
+    let exe = format!("/proc/{}/exe", init.pid());
+    let identity = |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).expect("stat");
+    assert_eq!(identity(&exe), identity("/proc/self/exe"));
+    // While it is executed nobody can write to it anyway; what counts is by which mount it is reached.
+    let mount = nix::sys::statvfs::statvfs(exe.as_str()).expect("statvfs");
+    assert!(mount.flags().contains(FsFlags::ST_RDONLY), "{:?}", mount.flags());
+    container.delete(Force::Yes).expect("delete");
+    init.wait().expect("wait");
 }
 
 fn a_handle_is_loaded_by_another_program() {

@@ -66,6 +66,8 @@ const THREADS: usize = 8;
 const ROUNDS: usize = 10;
 
 fn main() {
+    // Once for all, since a thread without privileges could not.
+    husk_core::seal_own_binary().expect("seal the test");
     WATCHED.store(std::process::id(), Ordering::Relaxed);
     support::run(&[
         ("a_new_process_allocates_nothing", a_new_process_allocates_nothing),

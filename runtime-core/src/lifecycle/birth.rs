@@ -9,6 +9,7 @@ use super::request::{Request, internal};
 use super::small_namespace::SmallNamespace;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
+use crate::own_binary::Shelter;
 use crate::plan::{NamespaceKind, NamespacePlan, Plan, Step};
 use crate::process::entry::{Home, Program};
 use crate::process::init::{self, Init};
@@ -44,6 +45,7 @@ pub(super) fn give_birth<'a>(
     request: &Request<'a>,
     directory: &StateDirectory,
     cgroup: &Cgroup,
+    shelter: Option<&Shelter>,
     recorder: &Recorder,
 ) -> Result<Birth<'a>> {
     let (plan, options) = (request.plan, request.options);
@@ -76,6 +78,7 @@ pub(super) fn give_birth<'a>(
             )
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
             .chain(joins.iter().map(|(_, fd)| fd.as_fd()))
+            .chain(shelter.map(|shelter| shelter.image.file()))
             .chain(host_proc.as_ref().map(AsFd::as_fd))
             .chain(console.as_ref().map(|console| console.child.as_fd()))
             .chain(child_hooks.fds());
@@ -92,6 +95,7 @@ pub(super) fn give_birth<'a>(
         program: Program::new(&plan.process, &mut home, stdio.numbers()),
         recorder,
         channel: their_channel.as_fd(),
+        image: shelter.map(|shelter| &*shelter.image).filter(|_| !two_stages),
         start: gate.start.as_fd(),
         rootfs: files.rootfs.as_ref().map(AsFd::as_fd),
         mounts: &mut files.mounts,
@@ -121,6 +125,7 @@ pub(super) fn give_birth<'a>(
     let joiner = Joiner {
         recorder,
         channel: their_channel.as_fd(),
+        image: shelter.map(|shelter| &*shelter.image),
         cgroup_procs: &birthplace.procs,
         affinity: None,
         targets: &targets,

@@ -14,6 +14,7 @@ use crate::container::{Container, Created};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::options::CreateOptions;
+use crate::own_binary::Shelter;
 use crate::plan::{NamespaceKind, Step};
 use crate::process::handle::Process;
 use crate::recorder::Recorder;
@@ -31,7 +32,7 @@ pub(crate) fn create(
     bundle: &Bundle,
     options: &CreateOptions,
 ) -> Result<Created> {
-    runtime.shared().check_own_binary()?;
+    let shelter = runtime.shared().shelter()?;
     let with_socket;
     let bundle = if options.notify_socket {
         with_socket = readiness::offer(bundle, &runtime.root().join(id.as_str()));
@@ -55,7 +56,7 @@ pub(crate) fn create(
         owes_poststop: None,
     };
     let built = directory.lock().and_then(|lock| {
-        let init = build(&request, &directory, &mut undo)?;
+        let init = build(&request, &directory, shelter, &mut undo)?;
         drop(lock);
         Ok(init)
     });
@@ -71,14 +72,19 @@ pub(crate) fn create(
     }
 }
 
-fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>) -> Result<Process> {
+fn build(
+    request: &Request<'_>,
+    directory: &StateDirectory,
+    shelter: Option<Shelter>,
+    undo: &mut Undo<'_>,
+) -> Result<Process> {
     let recorder = directory
         .recorder_file(true)
         .and_then(|file| Recorder::begin(&file))
         .map_err(|error| Error::io("cannot make the flight recorder", "write", &error).at(Step::ClaimId))?;
     #[cfg(feature = "fault-injection")]
     let recorder = recorder.with_fault(request.options.fault);
-    assemble(request, directory, undo, &recorder).map_err(|error| match recorder.runtime_step() {
+    assemble(request, directory, shelter, undo, &recorder).map_err(|error| match recorder.runtime_step() {
         Some(step) => error.at(step),
         None => error,
     })
@@ -88,6 +94,7 @@ fn build(request: &Request<'_>, directory: &StateDirectory, undo: &mut Undo<'_>)
 fn assemble(
     request: &Request<'_>,
     directory: &StateDirectory,
+    shelter: Option<Shelter>,
     undo: &mut Undo<'_>,
     recorder: &Recorder,
 ) -> Result<Process> {
@@ -115,11 +122,11 @@ fn assemble(
 
     // After the cgroup, whose directories may be among the bind sources.
     let Birth { newborn, is_joiner, moved_in, console, pidfd_sockets, agent, hooks, id_maps } =
-        give_birth(request, directory, cgroup, recorder)?;
+        give_birth(request, directory, cgroup, shelter.as_ref(), recorder)?;
     let process = undo.process.insert(newborn);
     let owed = Owed { poststop: &mut undo.owes_poststop, crossing: &mut undo.crossing };
     let rdt = record.rdt.as_ref();
-    Guide { request, recorder, cgroup, moved_in, rdt, hooks, id_maps, agent }
+    Guide { request, recorder, cgroup, shelter, moved_in, rdt, hooks, id_maps, agent }
         .run(process, is_joiner, owed)?;
     cgroup.settle(&plan.cgroup)?;
     let terminal = match console {

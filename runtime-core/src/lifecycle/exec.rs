@@ -10,6 +10,7 @@ use crate::cgroup::{Cgroup, UnitRecord};
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ExecOptions;
+use crate::own_binary::Shelter;
 use crate::patience::Patience;
 use crate::plan::{NamespaceKind, ProcessPlan, Step};
 use crate::process::channel::{Word, answer};
@@ -32,7 +33,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn exec(container: &Container, process: &spec::Process, options: &ExecOptions) -> Result<Process> {
-    container.check_own_binary()?;
+    let shelter = container.shelter()?;
     let record = container.directory().read_record()?;
     let (status, alive) = status(container.directory(), record.as_ref())?;
     // In a paused container it stands still until the container goes on.
@@ -58,11 +59,12 @@ pub(crate) fn exec(container: &Container, process: &spec::Process, options: &Exe
     recorder.runtime_at(Step::SeccompAgent)?;
     let agent = Agent::connect(&plan)?;
     let state = hooks::state_json(&record.id, status, init.pid, &record.bundle, &record.annotations);
-    let (newborn, joins, console, moved_in) = give_birth(&init, &record, &plan, options, &recorder)?;
+    let (newborn, joins, console, moved_in) =
+        give_birth(&init, &record, &plan, options, shelter.as_ref(), &recorder)?;
     let subject = Subject { plan: None, process: &plan };
     let patience = Patience::new(&recorder, limit);
-    let mut guide =
-        Guide { newborn, rdt: record.rdt.as_ref(), subject, recorder: &recorder, patience, agent, state };
+    let rdt = record.rdt.as_ref();
+    let mut guide = Guide { newborn, shelter, rdt, subject, recorder: &recorder, patience, agent, state };
     let made = guide
         .follow(joins)
         .and_then(|()| moved_in.map_or(Ok(()), |unit| unit.attach(guide.newborn.pid)))
@@ -101,6 +103,7 @@ fn give_birth<'a>(
     record: &'a Record,
     plan: &ProcessPlan,
     options: &ExecOptions,
+    shelter: Option<&Shelter>,
     recorder: &Recorder,
 ) -> Result<(Newborn, bool, Option<PreparedConsole>, Option<&'a UnitRecord>)> {
     let (cgroup, birthplace) = if options.sub_cgroups.is_empty() {
@@ -127,6 +130,7 @@ fn give_birth<'a>(
     let needed_fds = {
         let fds = [their_channel.as_fd(), init.pidfd.as_fd()]
             .into_iter()
+            .chain(shelter.map(|shelter| shelter.image.file()))
             .chain(birthplace.procs.iter().map(AsFd::as_fd))
             .chain(root.as_ref().map(AsFd::as_fd))
             .chain(console.as_ref().map(|console| console.child.as_fd()));
@@ -138,6 +142,7 @@ fn give_birth<'a>(
     let joiner = Joiner {
         recorder,
         channel: their_channel.as_fd(),
+        image: shelter.map(|shelter| &*shelter.image),
         cgroup_procs: &birthplace.procs,
         affinity: Some(&plan.affinity),
         targets,
@@ -179,6 +184,8 @@ fn give_birth<'a>(
 /// Who sees a new process through until it executes its program.
 struct Guide<'a> {
     newborn: Newborn,
+    /// What it runs from.
+    shelter: Option<Shelter>,
     /// The container's, to be entered before the process makes others.
     rdt: Option<&'a RdtGroup>,
     subject: Subject<'a>,
@@ -205,6 +212,8 @@ impl Guide<'_> {
             self.recorder.runtime_at(Step::RdtGroup)?;
             rdt.enter(self.newborn.pid)?;
         }
+        // Now, while the process is at work.
+        drop(self.shelter.take());
         match self.next_word()? {
             Some(Word::Ready) => Ok(()),
             _ => Err(self.why_it_ended()),

@@ -233,6 +233,7 @@ fn what(step: Step, item: u32, subject: Subject<'_>) -> String {
 fn of_process(step: Step, item: u32, process: &ProcessPlan) -> String {
     match step {
         Step::Clone => "cannot make a process".to_owned(),
+        Step::LeaveOwnFile => "cannot keep the runtime's own binary out of the container's reach".to_owned(),
         Step::InitialAffinity => {
             "cannot run on these processors (/process/execCPUAffinity/initial)".to_owned()
         }

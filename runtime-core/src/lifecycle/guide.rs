@@ -13,6 +13,7 @@ use crate::cgroup::Cgroup;
 use crate::credentials::limits;
 use crate::error::{Error, Result};
 use crate::network::Crossing;
+use crate::own_binary::Shelter;
 use crate::patience::Patience;
 use crate::plan::{HookKind, NamespaceKind, Plan, ProcessPlan, Step};
 use crate::process::channel::{Word, answer};
@@ -42,6 +43,8 @@ pub(super) struct Guide<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) recorder: &'a Recorder,
     pub(super) cgroup: &'a Cgroup,
+    /// What the process runs from.
+    pub(super) shelter: Option<Shelter>,
     pub(super) moved_in: bool,
     pub(super) rdt: Option<&'a RdtGroup>,
     pub(super) hooks: ContainerHooks<'a>,
@@ -63,6 +66,8 @@ impl Guide<'_> {
         let state = |status| self.request.state(status, process.pid);
         self.hooks.tell(&state(Status::Creating), &state(Status::Created))?;
         self.do_what_it_may_not(process, owed.crossing)?;
+        // Now, while the process is at work.
+        drop(self.shelter.take());
         let mut is_ready = false;
         while !is_ready || self.agent.is_some() {
             match process.next_word(&mut patience).map_err(silent)? {

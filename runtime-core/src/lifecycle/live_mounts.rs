@@ -10,6 +10,7 @@ use super::id_maps::IdMaps;
 use super::request::internal;
 use crate::container::Container;
 use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::own_binary::Shelter;
 use crate::patience::Patience;
 use crate::plan::{MountSource, NamespaceKind, Plan, Step};
 use crate::process::channel::Word;
@@ -59,7 +60,7 @@ pub(crate) fn remove(container: &Container, mounts: &[spec::Mount]) -> Result<()
 }
 
 fn change(container: &Container, mounts: &[spec::Mount], add: bool) -> Result<()> {
-    container.check_own_binary()?;
+    let shelter = container.shelter()?;
     let _lock = container.directory().lock()?;
     let (_, Some(init)) = container.status()? else {
         return Err(Error::new(ErrorKind::InvalidState, "container not running"));
@@ -74,7 +75,7 @@ fn change(container: &Container, mounts: &[spec::Mount], add: bool) -> Result<()
     recorder.runtime_at(Step::OpenSource)?;
     let inputs = if add { open_sources(&plan, &init)? } else { Vec::new() };
     let change = if add { Change::Add(&inputs) } else { Change::Remove };
-    let (mut newborn, joins) = send(change, &plan, &init, &record, &recorder)?;
+    let (mut newborn, joins) = send(change, &plan, &init, &record, shelter.as_ref(), &recorder)?;
     // In a paused container it stands still, if it was born in that one's pid namespace; so it gets its time.
     let mut patience = Patience::new(&recorder, Some(container.step_timeout()));
     let subject = Subject { plan: Some(&plan), process: &plan.process };
@@ -131,6 +132,7 @@ fn send(
     plan: &Plan,
     init: &Alive,
     record: &Record,
+    shelter: Option<&Shelter>,
     recorder: &Recorder,
 ) -> Result<(Newborn, bool)> {
     let root = File::open(format!("/proc/{}/root", init.pid))
@@ -145,6 +147,7 @@ fn send(
     let needed_fds = {
         let fds = [their_channel.as_fd(), init.pidfd.as_fd(), root.as_fd()]
             .into_iter()
+            .chain(shelter.map(|shelter| shelter.image.file()))
             .chain(sources.iter().filter_map(|input| Some(input.source.as_ref()?.as_fd())));
         needed(fds, None, 0)
     };
@@ -157,6 +160,7 @@ fn send(
     let joiner = Joiner {
         recorder,
         channel: their_channel.as_fd(),
+        image: shelter.map(|shelter| &*shelter.image),
         cgroup_procs: &[],
         affinity: None,
         targets: &targets,

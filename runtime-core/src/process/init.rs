@@ -13,7 +13,7 @@ use crate::plan::{MountPlan, MountSource, NamespaceKind, Plan, SeccompPoint, Ste
 use crate::recorder::Recorder;
 use crate::rootfs::{self, Directories, Mask, MountInput, Mounter, Places, Small, resolve};
 use crate::start_gate;
-use crate::sys::{self, Failed, RESOLVE_STRICT, Result};
+use crate::sys::{self, Failed, NewImage, RESOLVE_STRICT, Result};
 use crate::terminal;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -28,6 +28,8 @@ pub(crate) struct Init<'a> {
     pub(crate) program: Program<'a>,
     pub(crate) recorder: &'a Recorder,
     pub(crate) channel: BorrowedFd<'a>,
+    /// What it runs from, unless it does so already.
+    pub(crate) image: Option<&'a NewImage>,
     /// Its end of the start gate.
     pub(crate) start: BorrowedFd<'a>,
     /// The rootfs as a detached mount, or as a directory where there is no mount namespace of its own; `None` where
@@ -79,6 +81,7 @@ fn assemble(init: &mut Init<'_>) -> Result<Infallible> {
     // Who: a copy of the runtime, with its privileges, in new namespaces; in a new user namespace without an identity
     // yet. Where: the host's file system, the container's cgroup (v2).
     close_foreign_fds(init.needed_fds)?;
+    leave_own_file(init.image, recorder)?;
     // From here on nobody in the container can look into this process (CVE-2016-9962), but where the runtime needs its
     // files in /proc first, which are root's then.
     if !init.wait_for_runtime {
@@ -158,6 +161,13 @@ pub(super) fn close_foreign_fds(needed: &[RawFd]) -> Result<()> {
         first = fd + 1;
     }
     sys::close_range(first, RawFd::MAX)
+}
+
+/// What is made to execute `/proc/self/exe` in there executes what cannot be written to (CVE-2019-5736).
+pub(super) fn leave_own_file(image: Option<&NewImage>, recorder: &Recorder) -> Result<()> {
+    let Some(image) = image else { return Ok(()) };
+    recorder.at(Step::LeaveOwnFile)?;
+    image.enter()
 }
 
 fn join_namespaces(init: &Init<'_>) -> Result<()> {

@@ -5,11 +5,11 @@
 //! (CLONE_PARENT), so that the runtime can wait for it. Then it ends.
 
 use super::channel::{Word, say};
-use super::init::close_foreign_fds;
+use super::init::{close_foreign_fds, leave_own_file};
 use crate::credentials::{execution, limits};
 use crate::plan::{AffinityPlan, NamespaceKind, RlimitPlan, Step};
 use crate::recorder::Recorder;
-use crate::sys::{self, Failed, Result};
+use crate::sys::{self, Failed, NewImage, Result};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -18,6 +18,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 pub(crate) struct Joiner<'a> {
     pub(crate) recorder: &'a Recorder,
     pub(crate) channel: BorrowedFd<'a>,
+    /// What it runs from, and its child after it.
+    pub(crate) image: Option<&'a NewImage>,
     /// `cgroup.procs` of each hierarchy that it was not born in.
     pub(crate) cgroup_procs: &'a [OwnedFd],
     /// The processors of an executed process; a container's init sees to its own.
@@ -53,6 +55,7 @@ pub(crate) fn run(joiner: &Joiner<'_>, then: impl FnOnce() -> i32) -> i32 {
 
 fn enter(joiner: &Joiner<'_>) -> Result<()> {
     close_foreign_fds(joiner.needed_fds)?;
+    leave_own_file(joiner.image, joiner.recorder)?;
     // Before the first namespace: nobody in there can look into this process (CVE-2016-9962).
     sys::set_dumpable(false)?;
     if let Some(cpus) = joiner.affinity.and_then(|affinity| affinity.initial.as_ref()) {

@@ -26,7 +26,7 @@ pub(crate) use credentials::*;
 pub(crate) use exec::*;
 pub(crate) use execution::*;
 pub(crate) use files::*;
-pub(crate) use image::{give_back_stack, run_from};
+pub(crate) use image::{NewImage, give_back_stack};
 pub(crate) use mount::*;
 pub(crate) use page::{SLOTS, SharedPage};
 pub(crate) use pidfd::*;

@@ -147,7 +147,7 @@ impl Lab {
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
-        Runtime::open(self.file("state")).expect("open the runtime").allow_unsealed_binary()
+        Runtime::open(self.file("state")).expect("open the runtime")
     }
 
     /// A bundle in memory, its directory being the lab.
