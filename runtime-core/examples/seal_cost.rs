@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const RUNS: usize = 201;
 
