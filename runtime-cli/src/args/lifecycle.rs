@@ -30,6 +30,9 @@ pub(crate) struct NewContainer {
     /// Send a pidfd of the first process over the unix socket that listens at PATH
     #[arg(long, value_name = "PATH")]
     pub(crate) pidfd_socket: Option<PathBuf>,
+    /// Write how long each step of the creation took to FILE, for a viewer of Chrome traces
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 /// Make a container that waits to be started

@@ -53,6 +53,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
     if let Some(path) = args.pidfd_socket {
         options = options.pidfd_socket(path);
     }
+    if let Some(path) = args.trace {
+        options = options.trace(path);
+    }
     if let Some(names) = inherited::names_of_sockets() {
         options = options.listen_fd_names(names);
     }
@@ -67,5 +70,7 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         narrate::creation(context, &created.container);
     }
     context.log.debug(format_args!("created {id}, its init is process {}", created.init.pid()));
+    // The container waits to be started, and this program's memory goes with it anyway.
+    std::mem::forget((bundle, options));
     Ok(created)
 }
