@@ -133,6 +133,11 @@ bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs
 	@scripts/build
 	benches/run
 
+.PHONY: order
+order: ## write anew in which order the linker lays what a start runs: scripts/start-functions.ld (as root, some minutes)
+	@scripts/setup test
+	@scripts/order
+
 .PHONY: lint
 lint: ## check the format, lints and documentation of the sources, and the scripts
 	@scripts/setup lint

@@ -135,6 +135,16 @@ fn let_go(pid: Pid) -> Result<(), nix::Error> {
     ptrace::detach(pid, None)
 }
 
+#[cfg(target_arch = "x86_64")]
+fn address(registers: &libc::user_regs_struct) -> u64 {
+    registers.rip
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn address(registers: &libc::user_regs_struct) -> u64 {
+    registers.pc
+}
+
 /// Calls `at` with the address of each instruction, until the command ends. What it leaves, such as an init that waits, goes on.
 fn follow(command: &[String], mut at: impl FnMut(u64)) -> Result<(), Failure> {
     // A process that stops itself can be seized before the program begins.
@@ -180,7 +190,7 @@ fn follow(command: &[String], mut at: impl FnMut(u64)) -> Result<(), Failure> {
                 ptrace::step(pid, None)?;
             }
             WaitStatus::Stopped(pid, Signal::SIGTRAP) if has_begun => {
-                at(ptrace::getregs(pid)?.rip);
+                at(address(&ptrace::getregs(pid)?));
                 ptrace::step(pid, None)?;
             }
             WaitStatus::PtraceEvent(pid, ..) if has_begun => ptrace::step(pid, None)?,
