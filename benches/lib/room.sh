@@ -6,6 +6,7 @@
 #
 # LAYOUT is the cgroup layout that is visible inside:
 #   unified   cgroup v2 alone, as crun wants it; on a hybrid host it has no controllers
+#   v1        of a hybrid host the hierarchies of v1, which have the controllers; of a host with v2 alone, that
 #   host      what the host has
 # Tools come from ROOT, read-only. Everything measured (BIN, bundles, state) lies on one tmpfs, and the mount table
 # holds nothing but the room, so that its length is ours to choose. Results are written to OUT, which is /srv here.
@@ -24,6 +25,14 @@ mount -t tmpfs -o mode=1777 tmpfs "$place/tmp"
 mount --bind "$out" "$place/srv"
 if [ "$layout" = unified ]; then
   mount -t cgroup2 cgroup2 "$place/sys/fs/cgroup"
+elif [ "$layout" = v1 ] && [ -d /sys/fs/cgroup/unified ]; then
+  mount -t tmpfs -o mode=755 tmpfs "$place/sys/fs/cgroup"
+  for hierarchy in /sys/fs/cgroup/*/; do
+    name=${hierarchy#/sys/fs/cgroup/} name=${name%/}
+    [ "$name" != unified ] || continue
+    mkdir "$place/sys/fs/cgroup/$name"
+    mount --bind "$hierarchy" "$place/sys/fs/cgroup/$name"
+  done
 else
   mount --rbind /sys/fs/cgroup "$place/sys/fs/cgroup"
 fi

@@ -26,6 +26,7 @@ mod config;
 mod container;
 pub mod descriptors;
 mod lab;
+mod lacking;
 pub mod mounted;
 mod outcome;
 pub mod racer;

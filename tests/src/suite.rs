@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::{Lab, Outcome, Runtime, Stop, compatibility};
+use crate::{Lab, Outcome, Runtime, Stop, compatibility, lacking};
 
 type Test = Box<dyn Fn(&Lab) -> Outcome + Send + Sync>;
 
@@ -135,7 +135,9 @@ thread_local! {
 /// A case that fails when a row of tests/rows.txt is proved by none of these.
 pub fn every_row_has_a_test(cases: &[Case]) -> Case {
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-    let check = move |_: &Lab| compatibility::check(&names).map_err(Stop::Failed);
+    let check = move |_: &Lab| {
+        compatibility::check(&names).and_then(|()| lacking::check(&names)).map_err(Stop::Failed)
+    };
     Case::new("compatibility::every_row_has_a_test", check)
 }
 
@@ -221,7 +223,8 @@ fn run_all(lab: &Lab, cases: &[Case], jobs: usize) -> Vec<Row> {
 
 fn run_one(lab: &Lab, case: &Case) -> Row {
     let result = catch_unwind(AssertUnwindSafe(|| (case.test)(lab)));
-    let lacking = case.lacks.iter().find(|(runtime, _)| lab.runtime.is(runtime));
+    let beside_it = case.lacks.iter().copied().find(|(runtime, _)| lab.runtime.is(runtime));
+    let lacking = beside_it.or_else(|| lacking::reason(&lab.runtime.label, &case.name));
     let (verdict, note) = match (result, lacking) {
         (Ok(Ok(())), None) => (Verdict::Passed, String::new()),
         (Ok(Ok(())), Some((runtime, why))) => {
@@ -229,7 +232,7 @@ fn run_one(lab: &Lab, case: &Case) -> Row {
         }
         (Ok(Err(Stop::Unable(why))), _) => (Verdict::Skipped, why),
         (Ok(Err(Stop::Unprovided(why))), _) if !in_ci() => (Verdict::Skipped, why),
-        (_, Some((_, why))) => (Verdict::Lacks, (*why).to_owned()),
+        (_, Some((_, why))) => (Verdict::Lacks, why.to_owned()),
         (Ok(Err(Stop::Failed(why) | Stop::Unprovided(why))), None) => (Verdict::Failed, why),
         (Err(_), None) => (Verdict::Failed, PANIC.take()),
     };

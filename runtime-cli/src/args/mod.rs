@@ -175,10 +175,10 @@ commands! {
     "try-watcher" TryWatcher(Watcher), hide;
 }
 
-/// The arguments of a command that is refused whatever they are; `--help` too, because engines ask for it to learn
-/// whether a command exists.
+// The arguments of a command that is refused whatever they are; `--help` too, because engines ask for it to learn
+// whether a command exists.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, about = "Not supported yet")]
 pub(crate) struct Anything {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<OsString>,
