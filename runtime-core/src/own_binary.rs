@@ -68,7 +68,7 @@ fn has_all_seals() -> bool {
 /// where nobody can write, and the second time this returns at once.
 ///
 /// # Errors
-/// [`ErrorKind::System`] when neither a mount nor a copy can be made, for example because `/proc` is missing.
+/// [`crate::ErrorKind::System`] when neither a mount nor a copy can be made, for example because `/proc` is missing.
 pub fn seal_own_binary() -> Result<()> {
     if is_sealed() {
         name_after_argument();
