@@ -365,9 +365,12 @@ fn flags_of_a_source_are_locked_in_a_user_namespace(lab: &Lab) -> Outcome {
     assert_eq!(options_of(&line).0, ["ro", "nosuid", "nodev", "noexec", "noatime"]);
     drop(source);
     container.nothing_left()?;
-    for option in ["exec", "strictatime"] {
+    let usual = MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
+    // Those of directories alone are not strict.
+    let directories = MsFlags::MS_NODIRATIME | MsFlags::MS_STRICTATIME;
+    for (flags, option) in [(usual, "exec"), (usual, "strictatime"), (directories, "strictatime")] {
         let mut container = lab.container()?;
-        let source = Flagged::new(&container)?;
+        let source = Flagged::with(&container, flags)?;
         fs::create_dir_all(container.rootfs().join("mnt"))?;
         container.config.user_namespace(200_000).without_mount("/sys/fs/cgroup").mount(
             "bind",

@@ -338,7 +338,10 @@ impl MountAttributes {
             return;
         }
         let lockable = if may_be_locked { 0 } else { RDONLY | NOSUID | NODEV | NOEXEC };
-        let times = if self.clear & ATIME_MASK != 0 && !may_be_locked { NODIRATIME } else { 0 };
+        // Strict times are those of directories too, also where that cannot be had.
+        let names_times = self.clear & ATIME_MASK != 0;
+        let is_strict = self.set & ATIME_MASK == STRICTATIME;
+        let times = if names_times && (is_strict || !may_be_locked) { NODIRATIME } else { 0 };
         self.clear |= (lockable | times | NOSYMFOLLOW) & !self.set;
     }
 
