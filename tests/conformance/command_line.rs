@@ -11,6 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(root_of_the_machine_is_refused, lacks "runc 1.1": "looks for containers in it"),
         case!(root_may_be_relative),
         case!(debug_adds_to_the_log),
+        case!(trace_has_a_time_for_each_step, lacks "runc": "has no such option", "crun": "has no such option"),
         case!(options_with_one_dash),
         case!(flags_may_say_true_or_false),
         case!(commas_separate_nothing),
@@ -47,6 +48,27 @@ fn root_may_be_relative(lab: &Lab) -> Outcome {
     assert_eq!(container.status()?, "running");
     assert_eq!(container.state()?["bundle"], json!(container.bundle));
     container.force_delete()?.ok();
+    container.nothing_left()
+}
+
+fn trace_has_a_time_for_each_step(lab: &Lab) -> Outcome {
+    let mut container = lab.container()?;
+    container.config.args(&["/bin/true"]);
+    container.write_config()?;
+    let file = container.directory.join("trace.json");
+    let trace = file.to_string_lossy().into_owned();
+    container
+        .runtime(["run", "--trace", &trace, "--bundle", "bundle", &container.id])?
+        .current_dir(&container.directory)
+        .output()?
+        .ok();
+    let told: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+    let events = told["traceEvents"].as_array().expect("events");
+    let start_of = |name: &str| {
+        let event = events.iter().find(|event| event["name"] == name);
+        event.and_then(|event| event["ts"].as_u64()).unwrap_or_else(|| panic!("no {name} in {told}"))
+    };
+    assert!(start_of("clone") <= start_of("mount") && start_of("mount") <= start_of("ready"), "{told}");
     container.nothing_left()
 }
 
