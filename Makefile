@@ -120,6 +120,7 @@ test-vm: ## run the black-box tests in a machine with systemd and cgroup v2 alon
 	@scripts/setup engines
 	@scripts/build
 	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/run $(if $(SHORT),--short)
+	RUNTIME=$(or $(RUNTIME),$(husk)) integration/vm/run --selinux
 
 .PHONY: test-vm-deep
 test-vm-deep: ## in a machine with all controllers and two processors, emulated where there is no KVM: the tests about those (as root, long)

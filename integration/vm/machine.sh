@@ -8,7 +8,7 @@
 
 # The machine: systemd and its sessions, the runtimes to compare with, what tests look at things with.
 VM_PACKAGES="systemd systemd-sysv libpam-systemd dbus dbus-user-session udev kmod procps iproute2 jq busybox-static
-  uidmap strace apparmor apparmor-utils crun runc e2fsprogs"
+  uidmap strace apparmor apparmor-utils secilc keyutils crun runc e2fsprogs"
 # Debian's kernel for clouds would be smaller, but has no RDMA.
 declare -A KERNEL_PACKAGES=([uml]=user-mode-linux [qemu]=linux-image-amd64)
 QEMU_PACKAGES="qemu-system-x86"
@@ -66,6 +66,9 @@ machine_furnish() { # TREE
   printf '[Service]\nDelegate=cpu cpuset io memory pids\n' >"$tree/etc/systemd/system/user@.service.d/delegate.conf"
   install -m 644 "$vm/guest/job.service" "$vm/guest/job.target" "$tree/etc/systemd/system/"
   install -m 755 "$vm/guest/job" "$tree/usr/local/sbin/job"
+  # The policy of the tests, for where SELinux is on. There is none from the start.
+  install -m 644 "$vm/guest/selinux.cil" "$tree/etc/test-policy.cil"
+  chroot "$tree" secilc --policyvers=33 --output=/etc/test-policy --filecontext=/etc/test-policy.files /etc/test-policy.cil
   ln -sf job.target "$tree/etc/systemd/system/default.target"
   # What costs time at every start and does nothing for a machine of one job. AppArmor is on all the same: that unit
   # only compiles the distribution's profiles.
@@ -126,7 +129,9 @@ machine_run() { # ENGINE LIMIT OUT
   local engine=$1 limit=$2 out=$3 status=0 cmdline
   tar -C "$WORK/job" --owner=0 --group=0 -cf "$WORK/in" .
   truncate -s 64M "$WORK/out.disk"
-  cmdline='rw quiet panic=-1 audit=0 systemd.show_status=false lsm=landlock,lockdown,yama,integrity,apparmor,bpf'
+  cmdline='rw quiet panic=-1 audit=0 systemd.show_status=false '
+  # The kernel takes one of those that label processes.
+  cmdline+="lsm=landlock,lockdown,yama,integrity,$MAJOR_LSM,bpf"
   "run_$engine" "$limit" "$cmdline" || status=$?
   mkdir "$WORK/back"
   tar -C "$WORK/back" -xf "$WORK/out.disk" 2>/dev/null || true

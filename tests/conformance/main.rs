@@ -42,6 +42,7 @@ mod root;
 mod rootless;
 mod seccomp;
 mod seccomp_agent;
+mod selinux;
 mod service_manager;
 mod sub_cgroups;
 mod systemd;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         id_mapped::cases,
         confinement::cases,
         apparmor::cases,
+        selinux::cases,
         devices::cases,
         cgroups::cases,
         limits::cases,
