@@ -133,6 +133,7 @@ bench: ## measure husk beside crun, runc and the kernel's own floor; writes docs
 	@scripts/setup engines
 	@scripts/build
 	benches/run
+	benches/systemd
 
 .PHONY: order
 order: ## write anew in which order the linker lays what a start runs: scripts/start-functions.ld (as root, some minutes)

@@ -11,6 +11,7 @@ podman_rootless() {
   last_passed || return 0
   # What Podman starts once for its user and keeps: the process that holds the user namespace.
   expect 'podman run --rm' 0 '^Hello World$' podman_user_run echo Hello World
+  expect_soon 5 'its conmon ends, too' '^$' cell sh -c 'pgrep -x conmon || true'
   before=$(cell_inventory)
   podman_user_one_shot
   podman_user_namespaces
