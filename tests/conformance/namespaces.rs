@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use husk_conformance::suite::Case;
-use husk_conformance::{Container, Lab, Outcome, Stop, case};
+use husk_conformance::{Container, Lab, Outcome, Stop, case, unable};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -18,6 +19,11 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(user_namespace_shifts_the_devices),
         case!(user_namespace_with_several_ranges),
         case!(cgroup_namespace_hides_the_path),
+        case!(
+            shared_cgroup_namespace_shows_the_hierarchy,
+            lacks "runc": "mounts it anew, by which the host's mount loses its options",
+            "crun": "mounts it anew, by which the host's mount loses its options"
+        ),
         case!(time_offsets, lacks "runc 1.1": "has no time namespaces"),
         case!(hostname_and_domainname, lacks "runc 1.1": "does not know the domain name"),
         case!(sysctl_of_the_network),
@@ -224,6 +230,32 @@ fn cgroup_namespace_hides_the_path(lab: &Lab) -> Outcome {
         assert!(line.ends_with(":/"), "{finished}");
     }
     Ok(())
+}
+
+/// Where the path that the kernel tells leads somewhere in what is mounted, programs find their limits.
+fn shared_cgroup_namespace_shows_the_hierarchy(lab: &Lab) -> Outcome {
+    let Ok(before) = options_of_cgroup2() else {
+        return unable("under v1 a container without a cgroup namespace sees its own cgroups alone");
+    };
+    let mut container = lab.container()?;
+    container.config.without_namespace("cgroup");
+    let look = "path=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); cat $path/cgroup.procs; mkdir $path/x || echo may not";
+    let finished = container.run_sh(look)?.ok();
+    assert!(finished.stdout.starts_with("1\n") && finished.stdout.ends_with("may not\n"), "{finished}");
+    let after = options_of_cgroup2()?;
+    if after != before {
+        let options = before.split(' ').nth(3).unwrap_or_default();
+        Command::new("mount").args(["-o", &format!("remount,{options}"), "/sys/fs/cgroup"]).status()?;
+    }
+    assert_eq!(after, before, "the host's mount has lost options");
+    container.nothing_left()
+}
+
+/// Of the host's mount, where there is no other hierarchy.
+fn options_of_cgroup2() -> Result<String, Stop> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let line = mounts.lines().find(|line| line.contains(" /sys/fs/cgroup cgroup2 "));
+    line.map(str::to_owned).ok_or_else(|| Stop::Unable("no cgroup v2".to_owned()))
 }
 
 fn time_offsets(lab: &Lab) -> Outcome {

@@ -38,6 +38,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(unit_goes_when_the_init_is_oom_killed),
         case!(failed_create_leaves_no_unit),
         case!(failed_unit_of_that_name_is_replaced),
+        case!(unit_that_fails_is_there_until_delete, lacks "crun": "has it collected at once"),
+        case!(weight_ends_idleness, lacks "crun": "leaves cpu.idle as it is"),
         case!(used_unit_of_that_name_is_refused),
         case!(frozen_directory_of_that_name_is_refused, lacks "crun": "stands still in it"),
         case!(systemctl_stop_ends_it),
@@ -230,6 +232,33 @@ fn unknown_property_is_refused(lab: &Lab) -> Outcome {
     let finished = container.create()?.says(&["NoSuchThing"]);
     assert_ne!(finished.code(), 0, "{finished}");
     container.nothing_left()
+}
+
+fn unit_that_fails_is_there_until_delete(lab: &Lab) -> Outcome {
+    let mut container = placed(lab, "")?;
+    // Its first process takes no SIGTERM.
+    let limits = json!({"org.systemd.property.RuntimeMaxUSec": "uint64 500000",
+        "org.systemd.property.TimeoutStopUSec": "uint64 500000"});
+    container.config.put("/annotations", limits);
+    container.up()?;
+    let unit = unit_of(&container);
+    container.becomes("stopped")?;
+    eventually("the unit has failed", || Ok(shown(&unit, "ActiveState")? == "failed"))?;
+    assert_eq!(shown(&unit, "Result")?, "timeout");
+    container.runtime(["delete", &container.id])?.output()?.ok();
+    assert_eq!(shown(&unit, "LoadState")?, "not-found");
+    container.nothing_left()
+}
+
+fn weight_ends_idleness(lab: &Lab) -> Outcome {
+    let mut container = placed(lab, "")?;
+    container.up()?;
+    container.runtime(["update", "--cpu-idle", "1", &container.id])?.output()?.ok();
+    assert_eq!(read(&container, "cpu", "", "cpu.idle")?, "1");
+    container.runtime(["update", "--cpu-share", "200", &container.id])?.output()?.ok();
+    assert_eq!(read(&container, "cpu", "", "cpu.idle")?, "0");
+    assert_ne!(shown(&unit_of(&container), "CPUWeight")?, "0");
+    Ok(())
 }
 
 fn update_changes_properties(lab: &Lab) -> Outcome {

@@ -2,8 +2,9 @@
 //! cgroups(7), cgroup_namespaces(7)).
 //!
 //! With a cgroup namespace of its own it gets the file system itself, since the kernel shows no more than the
-//! container's part. Without one it gets a bind mount of its own cgroup, and nothing above that. On a v1 or hybrid
-//! host there is one mount for each hierarchy, on a tmpfs.
+//! container's part. Without one it gets, under v2, a bind mount of all that the runtime sees, where the path in its
+//! `/proc/PID/cgroup` leads to its cgroup. On a v1 or hybrid host there is one mount for each hierarchy, on a tmpfs;
+//! without a namespace a bind mount of its own cgroup, and nothing above that.
 
 use super::mount_options::{BindLinks, MountAttributes, MountOptions, NODEV, NOEXEC, NOSUID, Parameter};
 use super::mounts::{MountContext, MountPlan, MountSource};
@@ -39,6 +40,9 @@ pub(super) fn plan(
             if readonly {
                 plan.attributes.set_readonly(true);
             }
+            // A user's container gets no more than its own cgroup: what is above may be the user's to write as well
+            // (CVE-2023-25809).
+            let is_users = !context.host.privileged || context.namespaces.is_private(NamespaceKind::User);
             plan.source = if own_namespace {
                 let source = mount.source().as_deref().unwrap_or(Path::new("cgroup"));
                 let source = problems.path(&place.key("source"), source);
@@ -47,7 +51,9 @@ pub(super) fn plan(
                 MountSource::Filesystem { fstype, source, parameters, flags, copy_up: false }
             } else {
                 refuse_parameters(options, place, problems);
-                bind(&context.cgroup.birthplace_in(&directory.path), place, problems)
+                // Mounted anew from here, the file system would lose the options that it has on the host.
+                let own = context.cgroup.birthplace_in(&directory.path);
+                bind(if is_users { &own } else { &directory.mountpoint }, place, problems)
             };
             plans.push(plan);
         }

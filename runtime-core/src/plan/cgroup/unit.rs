@@ -146,8 +146,8 @@ fn users_directory(host: &Host) -> PathBuf {
     }
 }
 
-/// What every unit is told. Everything is accounted, as the cgroupfs manager has it, and a unit that has failed is
-/// forgotten, so that it is not in the way of the next one of its name.
+/// What every unit is told. Everything is accounted, as the cgroupfs manager has it. One that fails is there until the
+/// container is deleted: `systemctl status` says why.
 fn base(name: &str, slice: &str, id: &ContainerId) -> Vec<UnitProperty> {
     let text = |text: &str| PropertyValue::Text(text.to_owned());
     let yes = PropertyValue::Boolean(true);
@@ -159,7 +159,6 @@ fn base(name: &str, slice: &str, id: &ContainerId) -> Vec<UnitProperty> {
         properties.push(property("Slice", text(slice), PATH));
         // systemd leaves what is below alone, and gives all controllers.
         properties.push(property("Delegate", yes.clone(), ""));
-        properties.push(property("CollectMode", text("inactive-or-failed"), ""));
     }
     for name in ["CPUAccounting", "IOAccounting", "MemoryAccounting", "TasksAccounting"] {
         properties.push(property(name, yes.clone(), ""));

@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{CgroupDirectory, CgroupPlan, UnitProperty, Writer, leave_out_idle_weight, unit, v1, v2};
+use super::{
+    Absent, CgroupDirectory, CgroupPlan, CgroupWrite, UnitProperty, Writer, leave_out_idle_weight, unit, v1,
+    v2,
+};
 use crate::error::{Error, Problem, Result};
 use oci_spec::runtime as spec;
 use std::path::PathBuf;
@@ -54,6 +57,9 @@ pub(crate) fn plan_update(
         return Err(Error::problems_found(problems));
     }
     leave_out_idle_weight(&mut writes);
+    if has_unit {
+        weight_ends_idleness(&mut writes);
+    }
     let properties = if has_unit { unit::properties_of(&mut writes) } else { Vec::new() };
     Ok(UpdatePlan {
         properties,
@@ -64,6 +70,15 @@ pub(crate) fn plan_update(
             .map(|memory| checked(memory, saved_memory))
             .unwrap_or_default(),
     })
+}
+
+/// To systemd an idle group is one without a weight: who gives it one says that it is idle no longer.
+fn weight_ends_idleness(writes: &mut Vec<CgroupWrite>) {
+    let says_idle = writes.iter().any(|write| write.file == "cpu.idle");
+    if let (false, Some(index)) = (says_idle, writes.iter().position(|write| write.file == "cpu.weight")) {
+        let (file, value) = ("cpu.idle".to_owned(), "0".to_owned());
+        writes.insert(index, CgroupWrite { file, value, absent: Absent::Skip, ..writes[index].clone() });
+    }
 }
 
 fn set<T: PartialEq + Default>(value: Option<T>) -> Option<T> {
