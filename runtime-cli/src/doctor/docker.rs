@@ -27,11 +27,14 @@ impl Daemon {
     }
 
     /// The runtimes and their paths, which are in one of two places.
-    fn paths(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.runtimes.as_object().into_iter().flatten().filter_map(|(name, runtime)| {
-            let path = runtime["path"].as_str().or(runtime["options"]["BinaryName"].as_str())?;
-            Some((name.as_str(), path))
-        })
+    fn paths(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (name, runtime) in self.runtimes.as_object().into_iter().flatten() {
+            if let Some(path) = runtime["path"].as_str().or(runtime["options"]["BinaryName"].as_str()) {
+                found.push((name.clone(), path.to_owned()));
+            }
+        }
+        found
     }
 }
 
@@ -100,22 +103,22 @@ fn file_of(rootless: bool) -> PathBuf {
 }
 
 fn for_containers(own: &Path, daemon: &Daemon) -> Vec<Finding> {
-    let names: Vec<&str> =
-        daemon.paths().filter(|(_, path)| is_own(path, own)).map(|(name, _)| name).collect();
+    let paths = daemon.paths();
+    let ours = || paths.iter().filter(|(_, path)| is_own(path, own)).map(|(name, _)| name.as_str());
     let file = daemon.file();
     let file = file.display();
-    let Some(name) = names.first() else {
+    let Some(name) = ours().next() else {
         let remedy = format!(
             "in {file}: {{\"runtimes\": {{\"husk\": {{\"path\": \"{}\"}}}}}}\n\
              then: systemctl {}reload docker; docker run --runtime husk IMAGE",
             own.display(),
             if daemon.rootless { "--user " } else { "" }
         );
-        let seen = astray(daemon.paths()).unwrap_or("none of its runtimes is this binary".to_owned());
+        let seen = astray(&paths).unwrap_or("none of its runtimes is this binary".to_owned());
         return vec![Finding::missing(ABOUT, "runtime", seen).remedy(remedy)];
     };
     let default = match daemon.default.as_str() {
-        Some(default) if names.contains(&default) => Finding::ok(ABOUT, "default", default),
+        Some(default) if ours().any(|name| name == default) => Finding::ok(ABOUT, "default", default),
         default => Finding::note(ABOUT, "default", format!("{}, not husk", default.unwrap_or("runc")))
             .remedy(format!("in {file}: \"default-runtime\": \"{name}\"")),
     };
@@ -184,6 +187,9 @@ mod tests {
         let text = r#"{"runtimes": {"a": {"path": "/a"}, "b": {"runtimeType": "io.containerd.runc.v2",
             "options": {"BinaryName": "/b"}}, "c": {"runtimeType": "io.containerd.other.v1"}}}"#;
         let daemon = from_file(text, false).expect("it is JSON");
-        assert_eq!(daemon.paths().collect::<Vec<_>>(), [("a", "/a"), ("b", "/b")]);
+        assert_eq!(
+            daemon.paths(),
+            [("a", "/a"), ("b", "/b")].map(|(name, path)| (name.to_owned(), path.to_owned()))
+        );
     }
 }

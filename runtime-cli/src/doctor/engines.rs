@@ -38,8 +38,7 @@ fn containerd(own: &Path) -> Vec<Finding> {
         findings.push(Finding::note(ABOUT, "kubernetes", "disabled_plugins has the CRI plugin"));
     } else if ours.is_empty() {
         let table = "plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.husk";
-        let named = handlers.iter().map(|(name, binary)| (name.as_str(), binary.as_str()));
-        let seen = astray(named).unwrap_or("no handler of the CRI plugin has this binary".to_owned());
+        let seen = astray(&handlers).unwrap_or("no handler of the CRI plugin has this binary".to_owned());
         // Below Docker or ctr nothing is missing.
         let finding = match find("kubelet") {
             Some(_) => Finding::missing(ABOUT, "kubernetes", seen),

@@ -64,8 +64,9 @@ pub(super) fn is_own(named: &str, own: &Path) -> bool {
 }
 
 /// Words for the first runtime, of (name, path), whose path leads nowhere.
-pub(super) fn astray<'a>(mut named: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+pub(super) fn astray(named: &[(String, String)]) -> Option<String> {
     named
+        .iter()
         .find(|(_, path)| path.contains('/') && !Path::new(path).is_file())
         .map(|(name, path)| format!("{name} is {path}, which is not there"))
 }
