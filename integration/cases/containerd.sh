@@ -68,10 +68,11 @@ containerd_watched() {
     skip 'an out-of-memory kill is an event' 'no memory controller'
     return
   fi
+  # The shim begins to watch the cgroup when the task has started already; what happens before then is lost.
   expect 'an out-of-memory kill is an event between start and exit' 0 '/tasks/start.*/tasks/oom.*/tasks/exit' cell sh -c '
     timeout 20 ctr events >/tmp/events & listener=$!
     sleep 0.5
-    ctr run --rm --runc-binary "$RUNTIME" --memory-limit 16777216 "$IMAGE" c sh -c "dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1" >/dev/null 2>&1
+    ctr run --rm --runc-binary "$RUNTIME" --memory-limit 16777216 "$IMAGE" c sh -c "sleep 1; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 1" >/dev/null 2>&1
     for i in $(seq 50); do grep -q /tasks/delete /tmp/events && break; sleep 0.1; done
     kill $listener; cat /tmp/events; rm /tmp/events'
 }
@@ -110,7 +111,8 @@ containerd_crashes() {
   expect_soon 10 'its process is gone' '^none$' cell sh -c 'pgrep -fx "sleep 100" || echo none'
   expect_soon 10 'the runtime has forgotten the container' '^(null|\[\])?$' cell sh -c '"$RUNTIME" --root /run/containerd/runc/default list -q'
   containerd_gone
-  expect 'the name can be used again' 0 '^again$' ctr_run --rm -- echo again
+  # containerd keeps the name a moment longer, for a task that its list no longer has.
+  expect_soon 10 'the name can be used again' '^again$' ctr_run --rm -- echo again
 }
 
 containerd_gone() {

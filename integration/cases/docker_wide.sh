@@ -138,7 +138,9 @@ docker_more() {
   expect 'create, then start -a -i' 0 '^piped$' cell sh -c 'docker create -i --name box --network none busybox cat >/dev/null; echo piped | docker start -ai box; docker rm box >/dev/null'
   expect 'a signal to the client reaches the container' 6 'ended by TERM' cell sh -c 'docker run --rm --network none --name box busybox sh -c "trap \"echo ended by TERM; exit 6\" TERM; echo up; while :; do sleep 0.1; done" >/tmp/said & client=$!
     for i in $(seq 100); do grep -q up /tmp/said && break; sleep 0.1; done; kill -TERM $client; wait $client; code=$?; cat /tmp/said; exit $code'
-  expect 'the keys that detach leave it running' 0 'true$' cell sh -c '{ sleep 1; printf "\020\021"; sleep 1; } | script -qec "docker run -it --name box --network none busybox sh" /dev/null >/dev/null
+  # The end of the input would end the shell: it comes only when the client has gone.
+  expect 'the keys that detach leave it running' 0 'true$' cell sh -c '{ for i in $(seq 100); do docker exec box true 2>/dev/null && break; sleep 0.1; done
+      sleep 1; printf "\020\021"; for i in $(seq 100); do pgrep -x docker >/dev/null || break; sleep 0.1; done; } | script -qec "docker run -it --name box --network none busybox sh" /dev/null >/dev/null
     docker inspect -f "{{.State.Running}}" box; docker rm -f box >/dev/null'
   expect '--security-opt systempaths=unconfined' 0 '^0$' docker_run --security-opt systempaths=unconfined busybox sh -c 'grep -cE " /proc/(kcore|timer_list|sys) " /proc/mounts || true'
   expect '--mount of a part of a volume, and of a tmpfs' 0 '^in a part 1000$' cell sh -c 'docker run --rm --network none -v box:/data busybox sh -c "mkdir /data/part; echo in a part >/data/part/word"

@@ -2,8 +2,7 @@
 
 use super::Finding;
 use super::docker::docker;
-use super::question::{ask, find, is_own};
-use serde_json::Value;
+use super::question::{ask, astray, find, is_own};
 use std::path::Path;
 
 /// Every engine that is installed here; one finding where there is none at all.
@@ -20,8 +19,9 @@ fn containerd(own: &Path) -> Vec<Finding> {
     const ABOUT: &str = "containerd";
     let Some(program) = find("containerd") else { return Vec::new() };
     // The merged configuration, each table under its own heading.
-    let Some(dump) = ask(&program, &["config", "dump"]) else {
-        return vec![Finding::missing(ABOUT, "configuration", "`containerd config dump` fails")];
+    let dump = match ask(&program, &["config", "dump"]) {
+        Ok(dump) => dump,
+        Err(words) => return vec![fails(ABOUT, "containerd config dump", &words)],
     };
     let handlers = handlers(&dump);
     let ours: Vec<&str> =
@@ -33,18 +33,36 @@ fn containerd(own: &Path) -> Vec<Finding> {
     ];
     if !dump.contains("io.containerd.cri.v1.runtime") && !dump.contains("io.containerd.grpc.v1.cri") {
         findings.push(Finding::note(ABOUT, "kubernetes", "this containerd has no CRI plugin"));
+    } else if has_no_cri(&dump) {
+        // As Docker's package of containerd has it.
+        findings.push(Finding::note(ABOUT, "kubernetes", "disabled_plugins has the CRI plugin"));
     } else if ours.is_empty() {
         let table = "plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.husk";
-        findings.push(Finding::missing(ABOUT, "kubernetes", "no handler of the CRI plugin has this binary").remedy(
-            format!(
-                "in /etc/containerd/config.toml (version = 3):\n[{table}]\n  runtime_type = \"io.containerd.runc.v2\"\n\
-                 [{table}.options]\n  BinaryName = \"{own}\"\nthen restart containerd, and make a RuntimeClass with handler: husk"
-            ),
-        ));
+        let seen = astray(&handlers).unwrap_or("no handler of the CRI plugin has this binary".to_owned());
+        // Below Docker or ctr nothing is missing.
+        let finding = match find("kubelet") {
+            Some(_) => Finding::missing(ABOUT, "kubernetes", seen),
+            None => Finding::note(ABOUT, "kubernetes", seen),
+        };
+        findings.push(finding.remedy(format!(
+            "in /etc/containerd/config.toml (a new one begins with version = 3):\n[{table}]\n  runtime_type = \"io.containerd.runc.v2\"\n\
+             [{table}.options]\n  BinaryName = \"{own}\"\nthen restart containerd, and make a RuntimeClass with handler: husk"
+        )));
     } else {
         findings.push(Finding::ok(ABOUT, "kubernetes", format!("handler {}", ours.join(", "))));
     }
     findings
+}
+
+fn fails(about: &'static str, command: &str, words: &str) -> Finding {
+    Finding::missing(about, "configuration", format!("`{command}` fails: {words}"))
+}
+
+fn has_no_cri(dump: &str) -> bool {
+    let mut disabled = dump.lines().filter(|line| line.starts_with("disabled_plugins"));
+    disabled.any(|line| {
+        line.contains("io.containerd.grpc.v1.cri'") || line.contains("io.containerd.cri.v1.runtime'")
+    })
 }
 
 /// The handlers that name a binary: (handler, binary).
@@ -69,15 +87,12 @@ fn handlers(dump: &str) -> Vec<(String, String)> {
 
 fn podman(own: &Path) -> Vec<Finding> {
     const ABOUT: &str = "podman";
-    let Some(program) = find("podman") else { return Vec::new() };
-    let asked = ask(&program, &["info", "--format", "json"]);
-    let Some(info) = asked.and_then(|text| serde_json::from_str::<Value>(&text).ok()) else {
-        return vec![Finding::missing(ABOUT, "configuration", "`podman info` fails")];
+    let path = match runtime_of_podman() {
+        None => return Vec::new(),
+        Some(Err(words)) => return vec![fails(ABOUT, "podman info", &words)],
+        Some(Ok(path)) if is_own(&path, own) => return vec![Finding::ok(ABOUT, "runtime", path)],
+        Some(Ok(path)) => path,
     };
-    let path = info["host"]["ociRuntime"]["path"].as_str().unwrap_or_default();
-    if is_own(path, own) {
-        return vec![Finding::ok(ABOUT, "runtime", path)];
-    }
     let remedy = format!(
         "in /etc/containers/containers.conf, or ~/.config/containers/containers.conf:\n[engine]\n\
          runtime = \"husk\"\nruntime_supports_json = [\"husk\"]\nruntime_supports_nocgroup = [\"husk\"]\n\
@@ -88,26 +103,38 @@ fn podman(own: &Path) -> Vec<Finding> {
     vec![Finding::missing(ABOUT, "runtime", seen).remedy(remedy)]
 }
 
-/// Buildah tells nobody which runtime it takes.
+/// Where there is a Podman: the path that it takes, from whichever of its files, or its words.
+fn runtime_of_podman() -> Option<Result<String, String>> {
+    let said = ask(&find("podman")?, &["info", "--format", "{{.Host.OCIRuntime.Path}}"]);
+    Some(said.map(|path| path.trim().to_owned()))
+}
+
+/// Buildah tells nobody which runtime it takes: that of its variable, or else that of Podman's files.
 fn buildah(own: &Path) -> Vec<Finding> {
     const ABOUT: &str = "buildah";
     if find("buildah").is_none() {
         return Vec::new();
     }
-    let own = own.display();
-    let chosen =
-        std::env::var("BUILDAH_RUNTIME").ok().filter(|chosen| is_own(chosen, Path::new(&own.to_string())));
-    vec![match chosen {
-        Some(chosen) => Finding::ok(ABOUT, "runtime", format!("BUILDAH_RUNTIME is {chosen}")),
-        None => Finding::note(ABOUT, "runtime", "takes one by flag or variable")
-            .remedy(format!("export BUILDAH_RUNTIME={own}")),
+    let (seen, path) = match (std::env::var("BUILDAH_RUNTIME"), runtime_of_podman()) {
+        (Ok(chosen), _) => (format!("BUILDAH_RUNTIME is {chosen}"), chosen),
+        (_, Some(Ok(path))) => (format!("that of Podman, {path}"), path),
+        _ => ("that of containers.conf, which nobody here can tell".to_owned(), String::new()),
+    };
+    vec![match is_own(&path, own) {
+        true => Finding::ok(ABOUT, "runtime", seen),
+        false => {
+            Finding::note(ABOUT, "runtime", seen).remedy(format!("export BUILDAH_RUNTIME={}", own.display()))
+        }
     }]
 }
 
 fn crio(own: &Path) -> Vec<Finding> {
     const ABOUT: &str = "crio";
     let Some(program) = find("crio") else { return Vec::new() };
-    let config = ask(&program, &["config"]).unwrap_or_default();
+    let config = match ask(&program, &["config"]) {
+        Ok(config) => config,
+        Err(words) => return vec![fails(ABOUT, "crio config", &words)],
+    };
     let named = config
         .lines()
         .filter_map(|line| line.trim().strip_prefix("runtime_path"))
@@ -125,6 +152,12 @@ fn crio(own: &Path) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disabled_plugin_is_known_by_its_whole_name() {
+        assert!(has_no_cri("version = 3\ndisabled_plugins = ['a', 'io.containerd.grpc.v1.cri']\n"));
+        assert!(!has_no_cri("disabled_plugins = ['io.containerd.cri.v1.images']\n"));
+    }
 
     #[test]
     fn a_handler_is_a_table_of_runtimes_with_a_binary() {
