@@ -111,7 +111,7 @@ containerd_crashes() {
   expect_soon 10 'its process is gone' '^none$' cell sh -c 'pgrep -fx "sleep 100" || echo none'
   expect_soon 10 'the runtime has forgotten the container' '^(null|\[\])?$' cell sh -c '"$RUNTIME" --root /run/containerd/runc/default list -q'
   containerd_gone
-  # containerd keeps the name a moment longer, for a task that its list no longer has.
+  # Of a task that its list no longer has, containerd was seen to keep the name a moment longer, with runc as well.
   expect_soon 10 'the name can be used again' '^again$' ctr_run --rm -- echo again
 }
 

@@ -120,7 +120,7 @@ fn joined_by_a_mounted_file(lab: &Lab) -> Outcome {
     let file = container.directory.join("netns");
     fs::write(&file, "")?;
     let unshare = format!("--net={}", file.display());
-    let made = std::process::Command::new("unshare").args([&unshare, "true"]).status()?;
+    let made = Command::new("unshare").args([&unshare, "true"]).status()?;
     assert!(made.success(), "unshare {unshare}");
     container.config.join("network", &file.to_string_lossy());
     container.run_sh("ls /sys/class/net")?.ok().prints("lo");
