@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(sys_without_a_network_of_its_own, lacks "runc": "wants a sysfs of its own"),
         case!(network_of_its_own),
         case!(sysctl_among_the_processes_of_the_host),
+        case!(processes_that_nobody_finds, lacks "runc 1.1": "does not say so", "crun": "does not say so"),
         case!(
             cgroups_of_the_caller_cannot_be_written,
             lacks "runc": "shows them, and on v1 leaves the tmpfs above them writable"
@@ -296,6 +297,16 @@ fn sysctl_among_the_processes_of_the_host(lab: &Lab) -> Outcome {
     container.config.mount("bind", "/proc", "/proc", &["rbind", "nosuid", "noexec", "nodev"]);
     container.config.put("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "77"}));
     container.run_sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start")?.ok().prints("77");
+    container.nothing_left()
+}
+
+/// There is no cgroup to find its processes by, either.
+fn processes_that_nobody_finds(lab: &Lab) -> Outcome {
+    let mut container = lab.container_of(&User::new()?)?;
+    assert_eq!(container.run_sh("true")?.ok().stderr, "");
+    container.config.without_namespace("pid").without_mount("/proc");
+    container.config.mount("bind", "/proc", "/proc", &["rbind", "nosuid", "noexec", "nodev"]);
+    container.run_sh("true")?.ok().says(&["Such configuration is strongly discouraged"]);
     container.nothing_left()
 }
 

@@ -5,6 +5,7 @@ use crate::args::{Create, NewContainer};
 use crate::console::console;
 use crate::report::{Failure, warn};
 use crate::{alias, inherited, narrate};
+use husk_core::spec::LinuxNamespaceType;
 use husk_core::{Bundle, ContainerId, CreateOptions, Created};
 
 #[inline(never)] // see `dispatch`
@@ -23,6 +24,16 @@ fn tell_filter(context: &Context<'_>, id: &ContainerId, bundle: &Bundle, options
             context.log.debug(format_args!("unknown system call {:?} at /linux/seccomp{at}", unknown.name));
         }
     }
+}
+
+/// The second sentence is runc's.
+const UNBOUNDED: &str = "without a cgroup and a pid namespace of its own, nobody can find all the processes that have to be \
+                         killed with it. Such configuration is strongly discouraged";
+
+fn has_own_pids(bundle: &Bundle) -> bool {
+    let linux = bundle.spec().linux().as_ref();
+    let mut namespaces = linux.and_then(|linux| linux.namespaces().as_ref()).into_iter().flatten();
+    namespaces.any(|one| one.typ() == LinuxNamespaceType::Pid && one.path().is_none())
 }
 
 /// `detached`: this program will not stay to serve a terminal.
@@ -66,6 +77,9 @@ pub(crate) fn make(context: &Context<'_>, args: NewContainer, detached: bool) ->
         tell_filter(context, &id, &bundle, &options);
     }
     let created = context.runtime.create(&id, &bundle, &options)?;
+    if !has_own_pids(&bundle) && created.container.processes().is_err() {
+        warn(context.log, UNBOUNDED);
+    }
     if context.log.is_debugging() {
         narrate::creation(context, &created.container);
     }
